@@ -1,0 +1,1 @@
+"""Packs: the `.planck` container, what builds it, and what compares two of them."""
