@@ -1,0 +1,53 @@
+"""Verifying generated code: `verify` runs it in confined processes of its own and says whether it passed.
+
+The process that compares is not the process that ran the code, and nothing but bounded plain data comes back:
+docs/sandbox.md says what that promises and what it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .launcher import launch
+from .request import CPU_SECONDS, MEMORY_MB, WALL_SECONDS, make_request, refuse_code
+from .verdict import STATUSES, Verdict
+
+__all__ = ["STATUSES", "Verdict", "verify"]
+
+
+def verify(
+    code: str,
+    *,
+    entry_point: str,
+    tests: Sequence[str] = (),
+    check: str | None = None,
+    setup: str = "",
+    prompt: str = "",
+    cpu_seconds: float = CPU_SECONDS,
+    wall_seconds: float = WALL_SECONDS,
+    memory_mb: int = MEMORY_MB,
+) -> Verdict:
+    """Run generated code against an anchor's tests. May be called from several threads.
+
+    Args:
+        code: The generated source. Code that starts indented is taken as the body that continues `prompt`.
+        entry_point: Name of the function under test.
+        tests: MBPP's form: statements that assert something about `entry_point`, run in order in one namespace.
+        check: HumanEval's form: source that defines `check(candidate)`. Give either this or `tests`.
+        setup: Source that runs first on both sides, so that tests may pass instances of its classes.
+        prompt: Source that runs before the code in its namespace (imports, helpers). The tests see their own copy.
+        cpu_seconds: CPU time of each process, rounded up to whole seconds.
+        wall_seconds: Time for everything.
+        memory_mb: Address space of each process, MiB.
+
+    Returns:
+        A Verdict; only the status `passed` is a pass.
+
+    Raises:
+        ValueError: An argument of the caller's own is wrong. What is wrong with `code` is a verdict instead.
+    """
+    request = make_request(
+        code, entry_point, tests, check, setup, prompt, cpu_seconds, wall_seconds, memory_mb
+    )
+    refusal = refuse_code(code)
+    return Verdict("failed", refusal) if refusal else launch(request)

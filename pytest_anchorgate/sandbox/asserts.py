@@ -1,0 +1,117 @@
+"""Rewriting a test's own `assert` statements so that a failure can say what was got and what was expected.
+
+Only the anchor's tests are parsed here, never the candidate's code. The values compared are the very ones that the
+statement computes: nothing is evaluated twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+_COMPARE, _TRUTH = "__anchorgate_compare__", "__anchorgate_truth__"
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+    "Lt": operator.lt,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "GtE": operator.ge,
+    "Is": operator.is_,
+    "IsNot": operator.is_not,
+    "In": lambda left, right: left in right,
+    "NotIn": lambda left, right: left not in right,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An assertion that did not hold.
+
+    Attributes:
+        source: Its source text.
+        compared: Whether it was a comparison, so that `got` and `expected` are its two sides.
+    """
+
+    source: str
+    compared: bool
+    got: Any = None
+    expected: Any = None
+
+
+class Watch:
+    """Compiles test sources and remembers the assertion that failed last."""
+
+    def __init__(self, subjects: frozenset[str]) -> None:
+        self._subjects = subjects
+        self._sources: list[str] = []
+        self._statements: dict[str, list[tuple[int, int, str]]] = {}
+        self.failure: Failure | None = None
+        self.helpers: dict[str, Callable[..., bool]] = {_COMPARE: self._compare, _TRUTH: self._truth}
+
+    def compile(self, source: str, name: str) -> CodeType:
+        """Compile a test source whose assertions report here. The namespace needs `helpers`."""
+        tree = ast.parse(source, name)
+        self._statements[name] = [
+            (node.lineno, node.end_lineno or node.lineno, ast.get_source_segment(source, node) or "")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        ]
+        rewritten = ast.fix_missing_locations(_Rewriter(source, self._sources, self._subjects).visit(tree))
+        return compile(rewritten, name, "exec", dont_inherit=True)
+
+    def statement(self, name: str, line: int) -> str:
+        """Source of the smallest statement of `name` that covers `line`, or empty."""
+        covering = [
+            (end - start, text) for start, end, text in self._statements.get(name, []) if start <= line <= end
+        ]
+        return min(covering, default=(0, ""))[1]
+
+    def _compare(self, index: int, operation: str, swapped: bool, left: Any, right: Any) -> bool:
+        self.failure = None
+        held = bool(_OPERATORS[operation](left, right))
+        if not held:
+            got, expected = (right, left) if swapped else (left, right)
+            self.failure = Failure(self._sources[index], True, got, expected)
+        return held
+
+    def _truth(self, index: int, value: Any) -> bool:
+        self.failure = None
+        held = bool(value)
+        if not held:
+            self.failure = Failure(self._sources[index], False)
+        return held
+
+
+class _Rewriter(ast.NodeTransformer):
+    """`assert a == b` becomes `assert __anchorgate_compare__(index, "Eq", swapped, a, b)`; others are wrapped."""
+
+    def __init__(self, source: str, sources: list[str], subjects: frozenset[str]) -> None:
+        self._source = source
+        self._sources = sources
+        self._subjects = subjects
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        """Wrap the condition; its message, evaluated only on failure, stays."""
+        self._sources.append(ast.get_source_segment(self._source, node) or "assert")
+        index = ast.Constant(len(self._sources) - 1)
+        test = node.test
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            swapped = self._mentions(test.comparators[0]) and not self._mentions(test.left)
+            operation = ast.Constant(type(test.ops[0]).__name__)
+            arguments = [index, operation, ast.Constant(swapped), test.left, test.comparators[0]]
+            node.test = _call(_COMPARE, arguments, test)
+        else:
+            node.test = _call(_TRUTH, [index, test], test)
+        return node
+
+    def _mentions(self, node: ast.AST) -> bool:
+        return any(isinstance(part, ast.Name) and part.id in self._subjects for part in ast.walk(node))
+
+
+def _call(name: str, arguments: list[ast.expr], place: ast.AST) -> ast.expr:
+    return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), arguments, []), place)

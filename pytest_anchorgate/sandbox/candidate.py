@@ -1,0 +1,141 @@
+"""The candidate's process: holds the generated code and nothing else, and answers calls with plain data.
+
+No test, expected value or verdict ever enters this process, so nothing that the code does to its interpreter can
+reach one. Whatever this side says is taken as the code's own word.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from typing import Any
+
+from . import frames
+from .codec_format import CodecError
+from .decode import Decoder
+from .encode import Encoder
+from .limits import Limits, LimitsError, confine
+
+RPC = 3
+MODULE = "candidate"
+SOURCE = "<candidate>"
+_MESSAGE_CHARS = 500
+_NAME_CHARS = 80
+_MAX_HANDLES = 1000
+_MAX_PULLS = 100_000
+
+
+def main(limits: Limits) -> None:
+    """Confine, say hello, then serve until the judge hangs up."""
+    server = _Server()
+    try:
+        confine(limits)
+    except LimitsError as error:
+        frames.write_frame(RPC, frames.REFUSED, 0, Encoder().encode(str(error)))
+        return
+    for name in [name for name in sys.modules if name.startswith("pytest_anchorgate")]:
+        del sys.modules[name]
+    frames.write_frame(RPC, frames.HELLO, 0)
+    try:
+        while True:
+            kind, number, body = frames.read_frame(RPC)
+            frames.write_frame(RPC, *server.answer(kind, number, body))
+    except frames.Closed:
+        os._exit(0)
+
+
+class _Server:
+    """Executes requests in the namespace of a module called `candidate`."""
+
+    def __init__(self) -> None:
+        # A real module: dataclasses, pickle and typing look their classes' module up in sys.modules.
+        self._module = type(sys)(MODULE)
+        self._space: dict[str, Any] = self._module.__dict__
+        self._space["__builtins__"] = builtins
+        sys.modules[MODULE] = self._module
+        self._function: Any = None
+        self._classes: dict[str, type] = {}
+        self._iterators: list[tuple[Any, int]] = []
+        self._handlers = {
+            frames.BASE: self._base,
+            frames.LOAD: self._load,
+            frames.CALL: self._call,
+            frames.NEXT: self._next,
+            frames.PING: lambda _value: (frames.VALUE, None),
+        }
+
+    def answer(self, kind: bytes, number: int, body: bytes) -> tuple[bytes, int, bytes]:
+        """The reply to one request."""
+        try:
+            request = Decoder(instances=self._instance).decode(body)
+            reply, value = self._handlers[kind](request)
+        except BaseException as error:
+            reply, value = frames.RAISED, _describe(error)
+        try:
+            return reply, number, Encoder(iterators=self._handle, opaque=True).encode(value)
+        except CodecError as error:
+            return frames.UNSENDABLE, number, Encoder().encode(str(error)[:_MESSAGE_CHARS])
+        except RecursionError:
+            return frames.UNSENDABLE, number, Encoder().encode("nested too deep")
+
+    def _base(self, sources: dict[str, str]) -> tuple[bytes, Any]:
+        for name, source in sources.items():
+            self._execute(source, f"<{name}>")
+        self._classes = {name: kind for name, kind in self._space.items() if isinstance(kind, type)}
+        return frames.VALUE, None
+
+    def _load(self, request: tuple[str, str]) -> tuple[bytes, Any]:
+        code, entry_point = request
+        self._execute(code, SOURCE)
+        self._function = self._space.get(entry_point)
+        if callable(self._function):
+            return frames.VALUE, ""
+        if entry_point in self._space:
+            return frames.VALUE, f"{entry_point} is not a function but {type(self._function).__name__}"
+        return frames.VALUE, f"the code defines no function {entry_point}"
+
+    def _execute(self, source: str, name: str) -> None:
+        exec(compile(source, name, "exec", dont_inherit=True), self._space)
+
+    def _call(self, request: tuple[tuple[Any, ...], dict[str, Any]]) -> tuple[bytes, Any]:
+        args, kwargs = request
+        return frames.VALUE, self._function(*args, **kwargs)
+
+    def _next(self, handle: int) -> tuple[bytes, Any]:
+        iterator, pulled = self._iterators[handle]
+        if pulled >= _MAX_PULLS:
+            raise CodecError(f"more than {_MAX_PULLS} items were asked of an iterator")
+        self._iterators[handle] = (iterator, pulled + 1)
+        try:
+            return frames.VALUE, next(iterator)
+        except StopIteration:
+            return frames.STOP, None
+
+    def _handle(self, iterator: Any) -> int:
+        if len(self._iterators) >= _MAX_HANDLES:
+            raise CodecError(f"more than {_MAX_HANDLES} iterators were returned")
+        self._iterators.append((iterator, 0))
+        return len(self._iterators) - 1
+
+    def _instance(self, name: str, attributes: dict[str, object]) -> object:
+        kind = self._classes[name]
+        made = kind.__new__(kind)
+        made.__dict__.update(attributes)
+        return made
+
+
+def _describe(error: BaseException) -> tuple[str, list[str], str, int]:
+    """Type name, names of its builtin bases, message and line in the code (0 if none) of an exception."""
+    try:
+        message = str(error)[:_MESSAGE_CHARS]
+    except BaseException:
+        message = "<its text cannot be had>"
+    bases = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
+    line = error.lineno or 0 if isinstance(error, SyntaxError) and error.filename == SOURCE else 0
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == SOURCE:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return type(error).__name__[:_NAME_CHARS], [base[:_NAME_CHARS] for base in bases[:8]], message, line

@@ -1,0 +1,187 @@
+"""The judge's end of the calls: a function that looks local and runs in the candidate's process."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from . import frames
+from .codec_format import CodecError
+from .decode import Decoder
+from .encode import Encoder
+from .standins import Opaque, RemoteIterator
+
+# Exceptions that may come back as themselves. Not StopIteration: `all(map(test, cases))` would take it for the end
+# of the cases and hold. Not SystemExit, KeyboardInterrupt, GeneratorExit, nor any test framework's outcomes.
+_RAISABLE: dict[str, type[Exception]] = {
+    name: getattr(builtins, name)
+    for name in (
+        *(
+            "ArithmeticError",
+            "AssertionError",
+            "AttributeError",
+            "EOFError",
+            "FloatingPointError",
+            "ImportError",
+        ),
+        *("IndexError", "KeyError", "LookupError", "MemoryError", "ModuleNotFoundError", "NameError"),
+        *("NotImplementedError", "OSError", "OverflowError", "RecursionError", "RuntimeError", "TypeError"),
+        *("UnboundLocalError", "ValueError", "ZeroDivisionError"),
+    )
+}
+
+
+class CandidateError(Exception):
+    """The candidate raised something that is not one of the ordinary builtin exceptions."""
+
+
+class Violation(BaseException):
+    """The candidate broke the protocol. Not an Exception, and sticky: no test can swallow it."""
+
+
+class Gone(Violation):
+    """The candidate's process hung up."""
+
+
+class AnchorFault(BaseException):
+    """The anchor's own source asks for something that verification does not offer."""
+
+
+class Session:
+    """One conversation with a candidate.
+
+    Attributes:
+        violation: The first breach; every later request raises it again.
+        fault: The first fault of the anchor's own.
+        completed: Calls that came back, with a value or an exception.
+        last_call: Arguments of the last call, and what came back.
+        last_error: The exception that the last call raised here, or None.
+        error_text: The same for a person, with the line in the code.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._number = 0
+        self._stand_ins = False
+        self.classes: Mapping[type, str] = {}
+        self.violation: Violation | None = None
+        self.fault: AnchorFault | None = None
+        self.completed = 0
+        self.last_call: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
+        self.last_error: Exception | None = None
+        self.error_text = ""
+        self.out_of_memory = False
+
+    def hello(self) -> str:
+        """Wait until the candidate's process is confined; a reason if it refused, otherwise empty."""
+        kind, number, body = self._receive()
+        if kind == frames.REFUSED:
+            return str(self._decode(body))
+        if (kind, number, body) != (frames.HELLO, 0, b""):
+            raise self._breach(Violation("it did not say hello"))
+        return ""
+
+    def ask(self, kind: bytes, value: object) -> Any:
+        """One request with a plain value, for its value; exceptions of the candidate's are raised here."""
+        return self._reply(kind, Encoder(instances=self.classes).encode(value))[1]
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the entry point."""
+        if self.violation is not None:
+            raise self.violation
+        try:
+            body = Encoder(instances=self.classes).encode((args, kwargs))
+        except CodecError as error:
+            if self._stand_ins:
+                raise TypeError(f"the answer of an earlier call cannot be passed on: {error}") from None
+            self.fault = self.fault or AnchorFault(f"the test's arguments cannot be sent: {error}")
+            raise self.fault from None
+        self.last_call, self.last_error = None, None
+        try:
+            value = self._reply(frames.CALL, body)[1]
+        except Exception:
+            self.completed += 1
+            raise
+        self.completed += 1
+        self.last_call = (args, kwargs, value)
+        return value
+
+    def ping(self) -> None:
+        """Make sure that the candidate is alive and has nothing else to say."""
+        if self.ask(frames.PING, None) is not None:
+            raise self._breach(Violation("it answered a ping with a value"))
+        self._expect_silence()
+
+    def _reply(self, kind: bytes, body: bytes) -> tuple[bytes, Any]:
+        if self.violation is not None:
+            raise self.violation
+        self._expect_silence()
+        self._number += 1
+        try:
+            frames.write_frame(self._fd, kind, self._number, body)
+        except frames.Closed:
+            raise self._breach(Gone("it hung up")) from None
+        reply, number, answer = self._receive()
+        if number != self._number:
+            raise self._breach(Violation(f"reply {number} came where {self._number} was due"))
+        value = self._decode(answer)
+        if reply == frames.VALUE or (reply == frames.STOP and kind == frames.NEXT):
+            return reply, value
+        if reply == frames.RAISED:
+            raise self._exception(value)
+        if reply == frames.UNSENDABLE:
+            raise self._breach(Violation(f"it answered with a value that cannot be sent: {value}"))
+        raise self._breach(Violation(f"unknown reply {reply!r}"))
+
+    def _receive(self) -> tuple[bytes, int, bytes]:
+        try:
+            return frames.read_frame(self._fd)
+        except frames.Closed:
+            raise self._breach(Gone("it hung up")) from None
+        except frames.Malformed as error:
+            raise self._breach(Violation(str(error))) from None
+
+    def _expect_silence(self) -> None:
+        if frames.pending(self._fd):
+            self._receive()
+            raise self._breach(Violation("it sent bytes that nobody asked for"))
+
+    def _decode(self, body: bytes) -> Any:
+        try:
+            return Decoder(iterators=self._iterator, opaque=self._opaque).decode(body)
+        except CodecError as error:
+            raise self._breach(Violation(f"its reply is not plain data: {error}")) from None
+
+    def _opaque(self, type_name: str) -> Opaque:
+        self._stand_ins = True
+        return Opaque(type_name)
+
+    def _iterator(self, handle: int) -> RemoteIterator:
+        self._stand_ins = True
+
+        def pull() -> tuple[bool, Any]:
+            reply, value = self._reply(frames.NEXT, Encoder().encode(handle))
+            return reply == frames.VALUE, value
+
+        return RemoteIterator(pull)
+
+    def _exception(self, described: object) -> Exception:
+        if not (
+            type(described) is tuple
+            and [type(part) for part in described] == [str, list, str, int]
+            and all(type(base) is str for base in described[1])
+        ):
+            raise self._breach(Violation("its exception is malformed"))
+        name, bases, message, line = described
+        kind = next((_RAISABLE[base] for base in bases if base in _RAISABLE), CandidateError)
+        self.out_of_memory = self.out_of_memory or kind is MemoryError
+        error = kind(message if kind is not CandidateError else f"{name}: {message}")
+        self.last_error = error
+        self.error_text = f"{name}: {message}" + (f" (line {line} of the code)" if line > 0 else "")
+        return error
+
+    def _breach(self, violation: Violation) -> Violation:
+        if self.violation is None:
+            self.violation = violation
+        return self.violation
