@@ -1,0 +1,233 @@
+"""The Python face of the compiled organ runtime.
+
+    organ = Organ.load("candidate.planck")
+    completion = organ.generate(["Write a Python function `add(x, y)`."])[0]
+
+Results depend on the pack and the arguments alone: not on threads, batch, order, chunking or instruction set
+(docs/determinism.md, cpp_bridge/src/numerics.h).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytest_anchorgate import _organ
+from pytest_anchorgate._organ import Cancelled, NumericsError, OrganError, PackError, TextError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "Cancelled",
+    "Completion",
+    "NumericsError",
+    "Organ",
+    "OrganError",
+    "PackError",
+    "Progress",
+    "Score",
+    "TextError",
+]
+
+Draft = str | Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the organ answered to one prompt.
+
+    Attributes:
+        text: The completion; bytes that are not UTF-8 (a character cut by the limit) are shown as U+FFFD.
+        token_ids: Its tokens, without the stop token.
+        margins: A token: its logit minus the second largest logit there.
+        finish_reason: "stop" (a stop id), "length" (the limit) or "code_end" (the answer's code block was closed).
+        accepted_draft_tokens: How many tokens of the draft the organ chose itself.
+        prompt_tokens: Length of the prompt with its template.
+    """
+
+    text: str
+    token_ids: list[int]
+    margins: list[float]
+    finish_reason: str
+    accepted_draft_tokens: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running `generate` is. `seconds` since it began; tokens over all prompts."""
+
+    finished: int
+    total: int
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Teacher-forced rating of a completion, one entry a token.
+
+    Attributes:
+        log_probabilities: Natural logarithm of the token's probability.
+        margins: The token's logit minus the largest logit of any other token; negative where the organ prefers another.
+    """
+
+    log_probabilities: list[float]
+    margins: list[float]
+
+
+class Organ:
+    """One loaded pack. Its methods may be called from several threads; long ones run one after the other, without the GIL."""
+
+    def __init__(self, core: _organ.Organ) -> None:
+        self._core = core
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        *,
+        isa: str | None = None,
+        prefill_chunk: int = 256,
+    ) -> Organ:
+        """Map a pack and check it.
+
+        Args:
+            path: A `.planck` file.
+            threads: Threads to compute with; by default as many as this process may run on.
+            isa: "scalar", "avx2" or "avx512"; by default the widest this processor has, or `ANCHORGATE_ISA`.
+            prefill_chunk: Rows of one prefill pass. Neither this nor the two before change a bit of any result.
+
+        Raises:
+            PackError: The file is no pack, is damaged, or asks for something this runtime does not support.
+            OrganError: `threads`, `isa` or `prefill_chunk` cannot be had.
+        """
+        chosen = isa or os.environ.get("ANCHORGATE_ISA") or "auto"
+        return cls(_organ.Organ(os.fspath(path), threads or 0, chosen, prefill_chunk))
+
+    @cached_property
+    def info(self) -> dict[str, str | int]:
+        """The pack and how it runs.
+
+        Keys: pack_sha256 (of the very bytes that are mapped), identity, architecture, numerics, layout, isa, threads,
+        parameters, vocab_size, max_positions.
+        """
+        return {"pack_sha256": hashlib.sha256(self._core.pack_bytes()).hexdigest(), **self._core.info()}
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text; special tokens written in it are recognised.
+
+        Raises:
+            TextError: The text holds a lone surrogate.
+        """
+        return self._core.tokenize(_utf8(text, "text"))
+
+    def detokenize(self, ids: Sequence[int]) -> bytes:
+        """The exact bytes of a list of tokens, special tokens as their text.
+
+        Raises:
+            TextError: An id is outside the vocabulary.
+        """
+        return self._core.detokenize(ids)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int | Sequence[int] = 256,
+        drafts: Sequence[Draft] | None = None,
+        raw: bool = False,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> list[Completion]:
+        """Decode greedily, all prompts in one ragged batch.
+
+        Args:
+            prompts: One text each.
+            max_new_tokens: The limit, one for all or one a prompt.
+            drafts: For each prompt a guess of its completion (text, token ids or None). It is checked in one pass and used as
+                far as the organ agrees: a good guess makes the call faster, no guess changes its result.
+            raw: Take the prompts as they are and stop only at stop ids and the limit. Otherwise the pack's template goes
+                around each prompt, and a completion also ends where the answer's code block is closed.
+            progress: Called every 50 ms or so, and at the end.
+
+        Returns:
+            One completion a prompt, in order.
+
+        Raises:
+            TextError: A prompt is too long, empty, or holds a lone surrogate.
+            NumericsError: A logit was NaN or infinite: the weights are broken.
+            Cancelled: `cancel` was called.
+        """
+        started = time.monotonic()
+        limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+        guesses: Sequence[Draft] = [None] * len(prompts) if drafts is None else drafts
+        for name, given in (("max_new_tokens", limits), ("drafts", guesses)):
+            if len(given) != len(prompts):
+                raise ValueError(f"{name}: {len(given)} given for {len(prompts)} prompts")
+
+        def report(finished: int, total: int, prompt_tokens: int, generated_tokens: int) -> None:
+            assert progress is not None
+            progress(Progress(finished, total, prompt_tokens, generated_tokens, time.monotonic() - started))
+
+        completions = self._core.generate(
+            [_utf8(prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)],
+            limits,
+            [self._draft_ids(draft) for draft in guesses],
+            raw,
+            report if progress else None,
+        )
+        return [
+            Completion(
+                text=c.text.decode("utf-8", "replace"),
+                token_ids=c.token_ids,
+                margins=c.margins,
+                finish_reason=c.finish_reason,
+                accepted_draft_tokens=c.accepted_draft_tokens,
+                prompt_tokens=c.prompt_tokens,
+            )
+            for c in completions
+        ]
+
+    def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Logits after each token: float32 of shape [len(ids), vocab_size].
+
+        Raises:
+            TextError: No ids, too many, or one outside the vocabulary.
+            NumericsError: A logit was NaN or infinite.
+        """
+        return self._core.logits(ids)
+
+    def score(self, prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> Score:
+        """Rate a given completion token by token (teacher forcing).
+
+        Raises:
+            TextError: No prompt, too many tokens, or an id outside the vocabulary.
+            NumericsError: A logit was NaN or infinite.
+        """
+        score = self._core.score(prompt_ids, completion_ids)
+        return Score(score.log_probabilities, score.margins)
+
+    def cancel(self) -> None:
+        """End the call that another thread is running, if any; it raises Cancelled."""
+        self._core.cancel()
+
+    def _draft_ids(self, draft: Draft) -> Sequence[int]:
+        if draft is None:
+            return []
+        return self.tokenize(draft) if isinstance(draft, str) else draft
+
+
+def _utf8(text: str, what: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextError(f"{what}: a lone surrogate at character {error.start} is no text") from None
