@@ -32,10 +32,10 @@ def verify(
     Args:
         code: The generated source. Code that starts indented is taken as the body that continues `prompt`.
         entry_point: Name of the function under test.
-        tests: MBPP's form: statements that assert something about `entry_point`, run in order in one namespace.
+        tests: MBPP's form: statements that assert something about `entry_point`, run in order, one namespace.
         check: HumanEval's form: source that defines `check(candidate)`. Give either this or `tests`.
         setup: Source that runs first on both sides, so that tests may pass instances of its classes.
-        prompt: Source that runs before the code in its namespace (imports, helpers). The tests see their own copy.
+        prompt: Source that runs before the code in its namespace (imports, helpers); tests see a copy.
         cpu_seconds: CPU time of each process, rounded up to whole seconds.
         wall_seconds: Time for everything.
         memory_mb: Address space of each process, MiB.

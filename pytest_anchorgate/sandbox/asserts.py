@@ -1,7 +1,7 @@
 """Rewriting a test's own `assert` statements so that a failure can say what was got and what was expected.
 
-Only the anchor's tests are parsed here, never the candidate's code. The values compared are the very ones that the
-statement computes: nothing is evaluated twice.
+Only the anchor's tests are parsed here, never the candidate's code. The values compared are the very ones
+that the statement computes: nothing is evaluated twice.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ class Watch:
 
 
 class _Rewriter(ast.NodeTransformer):
-    """`assert a == b` becomes `assert __anchorgate_compare__(index, "Eq", swapped, a, b)`; others are wrapped."""
+    """`assert a == b` becomes `assert __anchorgate_compare__(index, "Eq", swapped, a, b)`.
+
+    Other conditions are wrapped. Operands are evaluated in the order they had.
+    """
 
     def __init__(self, source: str, sources: list[str], subjects: frozenset[str]) -> None:
         self._source = source

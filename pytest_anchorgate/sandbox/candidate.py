@@ -1,7 +1,7 @@
 """The candidate's process: holds the generated code and nothing else, and answers calls with plain data.
 
-No test, expected value or verdict ever enters this process, so nothing that the code does to its interpreter can
-reach one. Whatever this side says is taken as the code's own word.
+No test, expected value or verdict ever enters this process, so nothing that the code does to its interpreter
+can reach one. Whatever this side says is taken as the code's own word.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from . import frames
@@ -22,8 +23,6 @@ MODULE = "candidate"
 SOURCE = "<candidate>"
 _MESSAGE_CHARS = 500
 _NAME_CHARS = 80
-_MAX_HANDLES = 1000
-_MAX_PULLS = 100_000
 
 
 def main(limits: Limits) -> None:
@@ -56,8 +55,8 @@ class _Server:
         sys.modules[MODULE] = self._module
         self._function: Any = None
         self._classes: dict[str, type] = {}
-        self._iterators: list[tuple[Any, int]] = []
-        self._handlers = {
+        self._iterators: list[Any] = []
+        self._handlers: dict[bytes, Callable[[Any], tuple[bytes, Any]]] = {
             frames.BASE: self._base,
             frames.LOAD: self._load,
             frames.CALL: self._call,
@@ -74,10 +73,9 @@ class _Server:
             reply, value = frames.RAISED, _describe(error)
         try:
             return reply, number, Encoder(iterators=self._handle, opaque=True).encode(value)
-        except CodecError as error:
-            return frames.UNSENDABLE, number, Encoder().encode(str(error)[:_MESSAGE_CHARS])
-        except RecursionError:
-            return frames.UNSENDABLE, number, Encoder().encode("nested too deep")
+        except (CodecError, RecursionError, MemoryError) as error:
+            said = str(error)[:_MESSAGE_CHARS] or type(error).__name__
+            return frames.UNSENDABLE, number, Encoder().encode(said)
 
     def _base(self, sources: dict[str, str]) -> tuple[bytes, Any]:
         for name, source in sources.items():
@@ -103,24 +101,18 @@ class _Server:
         return frames.VALUE, self._function(*args, **kwargs)
 
     def _next(self, handle: int) -> tuple[bytes, Any]:
-        iterator, pulled = self._iterators[handle]
-        if pulled >= _MAX_PULLS:
-            raise CodecError(f"more than {_MAX_PULLS} items were asked of an iterator")
-        self._iterators[handle] = (iterator, pulled + 1)
         try:
-            return frames.VALUE, next(iterator)
+            return frames.VALUE, next(self._iterators[handle])
         except StopIteration:
             return frames.STOP, None
 
     def _handle(self, iterator: Any) -> int:
-        if len(self._iterators) >= _MAX_HANDLES:
-            raise CodecError(f"more than {_MAX_HANDLES} iterators were returned")
-        self._iterators.append((iterator, 0))
+        self._iterators.append(iterator)
         return len(self._iterators) - 1
 
     def _instance(self, name: str, attributes: dict[str, object]) -> object:
         kind = self._classes[name]
-        made = kind.__new__(kind)
+        made: Any = object.__new__(kind)
         made.__dict__.update(attributes)
         return made
 

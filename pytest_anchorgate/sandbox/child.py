@@ -1,4 +1,4 @@
-"""The script that both confined processes start with: `python -S -B ... child.py ROLE PARENT CPU MEMORY FD...`.
+"""The script that both confined processes start with: `child.py ROLE PARENT CPU MEMORY FD...`.
 
 It is run by path and builds the package's name by hand, so that neither site-packages nor the plugin's own
 `__init__` modules are read; the standard library is all that either process can import.

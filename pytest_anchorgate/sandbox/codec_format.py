@@ -1,7 +1,7 @@
 """The wire format of plain data: one-byte tags and the bounds that both ends keep.
 
-Not JSON (it would turn tuples into lists and lose nan), not pickle or marshal (they run or carry code). Numbers are
-little endian. A count is a u32. Layout after the tag:
+Not JSON (it would turn tuples into lists and lose nan), not pickle or marshal (they run or carry code).
+Numbers are little endian. A count is a u32. Layout after the tag:
 
     None True False                  nothing
     int                              count of bytes, two's complement, shortest form
@@ -14,9 +14,9 @@ little endian. A count is a u32. Layout after the tag:
     Fraction                         numerator, denominator
     timedelta                        days, seconds, microseconds
     builtin type                     its name, as for str
-    instance                         class name as for str, attributes as a dict   (towards the candidate only)
-    iterator                         u32 handle                                    (from the candidate only)
-    opaque                           type name as for str                          (from the candidate only)
+    instance                         class name as for str, attributes as a dict  (towards the candidate only)
+    iterator                         u32 handle                                   (from the candidate only)
+    opaque                           type name as for str                         (from the candidate only)
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MAX_NODES = 200_000
 MAX_INT_BYTES = 32 << 10
 MAX_TEXT_NUMBER = 20_000
 MAX_NAME = 320
+MAX_ITERATORS = 1000
+MAX_PULLS = 100_000
 
 NONE, TRUE, FALSE = b"N", b"T", b"F"
 INT, FLOAT, COMPLEX = b"i", b"d", b"c"
@@ -48,4 +50,4 @@ BUILTIN_TYPES: dict[str, type] = {
 
 
 class CodecError(ValueError):
-    """A value cannot be sent, or bytes are not a value: too large, too deep, unknown, or not in canonical form."""
+    """A value cannot be sent, or bytes are not a value: too large, too deep, unknown or not canonical."""

@@ -1,6 +1,7 @@
 """Bytes to plain data. This is the trusted half: total, bounded, and raising nothing but CodecError.
 
-Whatever bytes a hostile program sends, the result is a freshly built builtin, one of our own stand-ins, or CodecError.
+Whatever bytes a hostile program sends, the result is a freshly built builtin, one of our own stand-ins, or
+CodecError.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Decoder:
 
     Args:
         iterators: Makes the stand-in for an iterator's handle; without it the tag is an error.
-        opaque: Makes the stand-in for an object known by its type's name only; without it the tag is an error.
+        opaque: Makes the stand-in for an object known by its type's name; without it the tag is an error.
         instances: Builds an instance from class name and attributes; without it the tag is an error.
     """
 
@@ -211,15 +212,15 @@ def _timedelta(d: Decoder, _depth: int) -> Any:
 
 
 _READERS: dict[bytes, Callable[[Decoder, int], Any]] = {
-    f.NONE: lambda d, n: None,
-    f.TRUE: lambda d, n: True,
-    f.FALSE: lambda d, n: False,
+    f.NONE: lambda _d, _n: None,
+    f.TRUE: lambda _d, _n: True,
+    f.FALSE: lambda _d, _n: False,
     f.INT: Decoder.integer,
-    f.FLOAT: lambda d, n: d.double(),
-    f.COMPLEX: lambda d, n: complex(d.double(), d.double()),
-    f.STR: lambda d, n: d.text(),
-    f.BYTES: lambda d, n: d.blob(),
-    f.BYTEARRAY: lambda d, n: bytearray(d.blob()),
+    f.FLOAT: lambda d, _n: d.double(),
+    f.COMPLEX: lambda d, _n: complex(d.double(), d.double()),
+    f.STR: lambda d, _n: d.text(),
+    f.BYTES: lambda d, _n: d.blob(),
+    f.BYTEARRAY: lambda d, _n: bytearray(d.blob()),
     f.LIST: Decoder.items,
     f.TUPLE: lambda d, n: tuple(d.items(n)),
     f.SET: lambda d, n: set(d.distinct(n)),
@@ -231,7 +232,7 @@ _READERS: dict[bytes, Callable[[Decoder, int], Any]] = {
     f.KEYS: lambda d, n: dict.fromkeys(d.distinct(n)).keys(),
     f.VALUES: lambda d, n: dict(enumerate(d.items(n))).values(),
     f.ITEMS: lambda d, n: _pair_items(d.items(n)).items(),
-    f.RANGE: lambda d, n: range(d.tagged_integer(), d.tagged_integer(), d.tagged_integer()),
+    f.RANGE: lambda d, _n: range(d.tagged_integer(), d.tagged_integer(), d.tagged_integer()),
     f.DECIMAL: _decimal,
     f.FRACTION: _fraction,
     f.DATE: _moment("date"),

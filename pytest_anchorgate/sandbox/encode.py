@@ -1,4 +1,4 @@
-"""Plain data to bytes. Subclasses are flattened to the builtin they extend; everything else is opaque or refused.
+"""Plain data to bytes. Subclasses are flattened to the builtin they extend; the rest is opaque or refused.
 
 On the candidate's side this code runs in hostile hands: nothing here is trusted, the decoder is. It looks at
 `type(value)` only and reads contents through the builtin's own methods, so an honest subclass with unusual
@@ -73,7 +73,7 @@ class Encoder:
         self.out += data
 
     def items(self, tag: bytes, values: Iterable[object], count: int, depth: int) -> None:
-        """A tag and counted items; the copy keeps count and items together if a thread changes the container."""
+        """A tag and counted items; the copy keeps count and items together if a thread changes them."""
         if count > f.MAX_NODES:
             raise f.CodecError(f"{count} items are too many")
         kept = list(values)
@@ -226,16 +226,13 @@ def _library_writers(module: str, loaded: Any) -> dict[type, _Writer]:
 def _writer_of_base(kind: type) -> _Writer | None:
     """The writer of the nearest base that is plain data.
 
-    A value can only be of a library's type once that library is imported: looking in sys.modules keeps some ten
-    milliseconds of imports out of every start.
+    A value can only be of a library's type once that library is imported: looking in sys.modules keeps some
+    ten milliseconds of imports out of every start.
     """
     for module in ("collections", "decimal", "fractions", "datetime"):
         loaded = sys.modules.get(module)
         if loaded is not None:
             for base, writer in _library_writers(module, loaded).items():
                 _WRITERS.setdefault(base, writer)
-    for base in type.__dict__["__mro__"].__get__(kind):
-        writer = _WRITERS.get(base)
-        if writer is not None:
-            return writer
-    return None
+    bases = type.__dict__["__mro__"].__get__(kind)
+    return next((_WRITERS[base] for base in bases if base in _WRITERS), None)

@@ -11,8 +11,8 @@ from .proxy import Session
 from .standins import Opaque, RemoteIterator
 from .text import escape, lines, show, show_typed, source_line
 
-# Beyond the statuses of a Verdict: `gone` (the candidate hung up; the launcher knows how its process ended) and
-# `memory` (the code ran out of it).
+# Beyond the statuses of a Verdict: `gone` (the candidate hung up; the launcher knows how its process ended)
+# and `memory` (the code ran out of it).
 KINDS = frozenset({"passed", "failed", "error", "refused", "gone", "memory"})
 
 

@@ -1,7 +1,7 @@
 """Frames between judge and candidate, over one end of a socket pair.
 
-A request is kind (1 byte), sequence number (u32), length (u32), body; a reply has the same head and repeats the
-number. One request is open at a time, so any other byte is a violation.
+A request is kind (1 byte), sequence number (u32), length (u32), body; a reply has the same head and repeats
+the number. One request is open at a time, so any other byte is a violation.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The judge's process: holds tests, helpers and expected values, calls the candidate, and alone can say `passed`.
+"""The judge's process: holds tests, helpers and expected values, calls the candidate, alone can say `passed`.
 
-It is confined like the candidate and can be killed like it: a hostile value may make a comparison slow, never wrong.
+It is confined like the candidate and can be killed like it: a hostile value may make a comparison slow, never
+wrong.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _last_look(session: Session) -> Finding:
 
 
 class _Space:
-    """The namespace that the tests run in: the prompt's helpers, the setup, and the entry point as a proxy."""
+    """The namespace that the tests run in: the prompt's helpers, the setup, the entry point as a proxy."""
 
     def __init__(self, job: Job, session: Session, watch: Watch) -> None:
         self._job = job
@@ -156,6 +157,8 @@ class _Space:
             raise
         except Exception as error:
             self._reraise_sticky()
+            if isinstance(error, NameError) and error is not self._session.last_error:
+                raise AnchorFault(f"{label} uses an unknown name: {error}") from None
             return describe_failure(label, name, error, self._watch, self._session)
         except BaseException as error:
             self._reraise_sticky()

@@ -1,6 +1,6 @@
 """Starting judge and candidate, keeping the deadline, and turning what happened into a verdict.
 
-The candidate's text passes through here as bytes: it is not parsed, compiled or printed in the calling process.
+The candidate's text only passes through: it is not parsed, compiled or printed in the calling process.
 """
 
 from __future__ import annotations
@@ -184,15 +184,17 @@ _STATUS_OF: dict[str, Status] = {
 def _gone(request: Request, run: _Run, finding: Finding) -> Verdict:
     """The candidate hung up: by itself, by a signal, or at its CPU limit."""
     ending = run.candidate
-    common = {"calls": finding.calls, "cpu_seconds": ending.cpu_seconds}
-    if not run.candidate_alive and _over_cpu(ending, request):
-        return Verdict("timeout", f"used more than {request.cpu_seconds} s of CPU {finding.reason}", **common)
+    status: Status = "failed"
     if run.candidate_alive:
-        return Verdict("failed", f"the code closed the channel to the judge {finding.reason}", **common)
-    if ending.code is not None and ending.code < 0:
-        said = f"the code's process was killed by {_ended(ending)} {finding.reason}"
-        return Verdict("killed", said, **common)
-    return Verdict("failed", f"the code left its process ({_ended(ending)}) {finding.reason}", **common)
+        said = "the code closed the channel to the judge"
+    elif _over_cpu(ending, request):
+        status, said = "timeout", f"used more than {request.cpu_seconds} s of CPU"
+    elif ending.code is not None and ending.code < 0:
+        status, said = "killed", f"the code's process was killed by {_ended(ending)}"
+    else:
+        said = f"the code left its process ({_ended(ending)})"
+    reason = f"{said} {finding.reason}"
+    return Verdict(status, reason, detail=reason, calls=finding.calls, cpu_seconds=ending.cpu_seconds)
 
 
 def _without_finding(request: Request, run: _Run) -> Verdict:
@@ -224,5 +226,6 @@ def _ended(ending: Ending) -> str:
 
 
 def _timed(verdict: Verdict, seconds: float) -> Verdict:
-
-    return replace(verdict, duration=seconds)
+    """The verdict with its duration, and with a detail wherever it is not a pass."""
+    detail = "" if verdict.passed else verdict.detail or verdict.reason
+    return replace(verdict, duration=seconds, detail=detail)

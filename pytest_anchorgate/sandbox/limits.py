@@ -1,7 +1,7 @@
 """Confining the own process: descriptors, parent-death signal, capabilities, resource limits, system calls.
 
-The order matters: what a later step forbids, an earlier one needs (see docs/sandbox.md). Every step either holds or
-raises LimitsError naming itself; there is no weaker run.
+The order matters: what a later step forbids, an earlier one needs (see docs/sandbox.md). Every step either
+holds or raises LimitsError naming itself; there is no weaker run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Limits:
     """What one process may use.
 
     Attributes:
-        cpu_seconds: Whole seconds of CPU; the signal that can be caught comes then, the one that cannot a second later.
+        cpu_seconds: Whole seconds of CPU; SIGXCPU comes then, and SIGKILL a second later.
         memory_mb: Address space in MiB.
         parent: Process id of the launcher; the process dies with it.
     """

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 _CHILD = str(Path(__file__).with_name("child.py"))
-# Not -I: it ignores PYTHONHASHSEED, and with random string hashes the order of a set, so a verdict, would change from
-# run to run. All that -I adds is here by other means: no user site (-s), no unsafe path (-P, and child.py on 3.10),
-# and an environment that holds nothing but what is written below.
+# Not -I: it ignores PYTHONHASHSEED, and with random string hashes the order of a set, so a verdict, would
+# change from run to run. All that -I adds is here by other means: no user site (-s), no unsafe path (-P, and
+# child.py on 3.10), and an environment that holds nothing but what is written below.
 _FLAGS = ["-s", "-S", "-B", "-X", "utf8", *(["-P"] if sys.version_info >= (3, 11) else [])]
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
 _POLL = 0.002

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import frames
-from .codec_format import CodecError
+from .codec_format import MAX_ITERATORS, MAX_PULLS, CodecError
 from .decode import Decoder
 from .encode import Encoder
 from .standins import Opaque, RemoteIterator
 
-# Exceptions that may come back as themselves. Not StopIteration: `all(map(test, cases))` would take it for the end
-# of the cases and hold. Not SystemExit, KeyboardInterrupt, GeneratorExit, nor any test framework's outcomes.
+# Exceptions that may come back as themselves. Not StopIteration: `all(map(test, cases))` would take it for
+# the end of the cases and hold. Not SystemExit, KeyboardInterrupt, GeneratorExit, nor any test framework's
+# outcomes.
 _RAISABLE: dict[str, type[Exception]] = {
     name: getattr(builtins, name)
     for name in (
@@ -64,6 +65,7 @@ class Session:
         self._fd = fd
         self._number = 0
         self._stand_ins = False
+        self._iterators = 0
         self.classes: Mapping[type, str] = {}
         self.violation: Violation | None = None
         self.fault: AnchorFault | None = None
@@ -159,8 +161,16 @@ class Session:
 
     def _iterator(self, handle: int) -> RemoteIterator:
         self._stand_ins = True
+        self._iterators += 1
+        if self._iterators > MAX_ITERATORS:
+            raise CodecError(f"more than {MAX_ITERATORS} iterators")
+        pulled = 0
 
         def pull() -> tuple[bool, Any]:
+            nonlocal pulled
+            pulled += 1
+            if pulled > MAX_PULLS:
+                raise self._breach(Violation(f"an iterator gave more than {MAX_PULLS} items"))
             reply, value = self._reply(frames.NEXT, Encoder().encode(handle))
             return reply == frames.VALUE, value
 

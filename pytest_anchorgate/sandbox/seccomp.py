@@ -1,9 +1,9 @@
-"""The system-call filter of this floor: what a generated function never needs and could do harm with is refused.
+"""The system-call filter of this floor: what a generated function never needs, and could do harm with, fails.
 
-A denylist of classic BPF over `struct seccomp_data` (https://docs.kernel.org/userspace-api/seccomp_filter.html),
-assembled here and installed through ctypes. No new processes (threads only), no programs, no sockets beyond a
-socketpair, no writable files, no signals to others, no SysV or POSIX IPC, no keyrings, no tracing, no namespaces.
-Issue 4 replaces it with an allowlist and Landlock.
+A denylist of classic BPF over `struct seccomp_data`, assembled here and installed through ctypes
+(https://docs.kernel.org/userspace-api/seccomp_filter.html). No new processes (threads only), no programs, no
+sockets beyond a socketpair, no writable files, no signals to others, no SysV or POSIX IPC, no keyrings, no
+tracing, no namespaces. The next floor turns it into an allowlist.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ _DENIED = {
     **{"delete_module": (176, 106), "swapon": (167, 224), "swapoff": (168, 225), "sethostname": (170, 161)},
     **{"setdomainname": (171, 162), "iopl": (172, -1), "ioperm": (173, -1), "vhangup": (153, 58)},
 }
-# glibc falls back to the older call when these are unknown; their flags lie in memory that a filter cannot read.
+# glibc falls back to the older call when these are unknown; their flags lie in memory that a filter cannot
+# read.
 _UNKNOWN = {"clone3": (435, 435), "openat2": (437, 437)}
 _CLONE, _OPEN, _OPENAT = (56, 220), (2, -1), (257, 56)
 _SENDTO, _TGKILL, _PRLIMIT, _PRCTL, _IOCTL = (44, 206), (234, 131), (302, 261), (157, 167), (16, 29)

@@ -1,4 +1,4 @@
-"""What the judge holds in place of things that cannot cross: objects that are not plain data, and lazy iterators."""
+"""What the judge holds in place of what cannot cross: objects that are not plain data, and lazy iterators."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class _Show(reprlib.Repr):
         self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = self.maxdict = 24
         self.maxstring = self.maxother = self.maxlong = 160
 
-    def repr_int(self, x: int, level: int) -> str:
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002
         """Large integers by size: turning them into decimals is slow, and refused above 4300 digits."""
         return f"<int of {x.bit_length()} bits>" if x.bit_length() > 1024 else str(x)
 

@@ -15,8 +15,9 @@ class Verdict:
 
     Attributes:
         status: `passed`; `failed` (wrong answer, exception, syntax error, no such function, broken protocol);
-            `timeout` (wall or CPU); `killed` (memory or a signal); `error` (our own machinery or the anchor's own
-            source failed, so nothing is known about the code); `refused` (this platform lacks a required limit).
+            `timeout` (wall or CPU); `killed` (memory or a signal); `error` (our own machinery or the anchor's
+            own source failed, so nothing is known about the code); `refused` (a required limit is missing on
+            this platform).
         reason: One line for a person, printable ASCII, at most 2 KiB.
         detail: Several lines with more, printable ASCII, at most 8 KiB; empty for a pass.
         duration: Wall seconds by the caller's monotonic clock.
