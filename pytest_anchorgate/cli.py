@@ -1,0 +1,183 @@
+"""The command `anchorgate`. What a subcommand needs is imported when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pytest_anchorgate import __version__
+
+if TYPE_CHECKING:
+    from pytest_anchorgate.baseline import Baseline
+    from pytest_anchorgate.progress import LineProgress, RichProgress
+
+USAGE_ERROR = 4
+UNDECIDED = 11
+_LAZY = {
+    "pack": ("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
+    "anchors": ("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
+}
+
+
+class WrongUsage(click.UsageError):
+    """click's own complaint about the command line."""
+
+    exit_code = USAGE_ERROR
+
+
+class UserError(click.ClickException):
+    """A mistake of the user: one line, exit status 4 as for pytest's usage errors."""
+
+    exit_code = USAGE_ERROR
+
+
+class Undecided(click.ClickException):
+    """Nothing could be found out: one line, exit status 11 as for the gate."""
+
+    exit_code = UNDECIDED
+
+
+class LazyGroup(click.Group):
+    """A group whose larger subcommands are imported on first use; usage errors exit with status 4."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, the lazy ones included."""
+        return sorted([*super().list_commands(ctx), *_LAZY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported now if it is a lazy one."""
+        if cmd_name not in _LAZY:
+            return super().get_command(ctx, cmd_name)
+        module, attribute, _ = _LAZY[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the subcommands without importing the lazy ones."""
+        rows = []
+        for name in self.list_commands(ctx):
+            eager = super().get_command(ctx, name)
+            rows.append((name, eager.get_short_help_str(80) if eager is not None else _LAZY[name][2]))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parses the group's own options."""
+        with _usage_errors_exit_4():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parses and runs a subcommand."""
+        with _usage_errors_exit_4():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _usage_errors_exit_4() -> Iterator[None]:
+    # click's own status is 2, which pytest uses for an interrupted session.
+    try:
+        yield
+    except click.UsageError as error:
+        raise WrongUsage(error.format_message(), error.ctx) from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anchorgate")
+def main() -> None:
+    """Regression gates for model weights.
+
+    The gate itself is `pytest --pack=candidate.planck`.
+    """
+
+
+@main.command()
+@click.option("--pack", "spec", required=True, metavar="PATH_OR_RECIPE", help="The pack in production now.")
+@click.option(
+    "--anchors",
+    "place",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the anchor set, or its anchors.jsonl (default: as for pytest).",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The baseline file (default: baseline.json beside the anchors).",
+)
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Why anchors that the present baseline holds may go."
+)
+@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Longest time for loading the pack and generating all answers.",
+)
+def record(
+    spec: str, place: Path | None, output: Path | None, reason: str, threads: int | None, timeout: float
+) -> None:
+    """Record what the production pack does on every anchor.
+
+    The result is what candidates are compared with, so review it and put it under version control.
+    Anchors that the present baseline holds are not dropped without a --reason.
+    """
+    from pytest_anchorgate import record as recording
+    from pytest_anchorgate.engine import EngineError
+    from pytest_anchorgate.gate import open_pack, read_anchors, user_errors
+    from pytest_anchorgate.options import BASELINE_FILE, find_anchors
+
+    try:
+        recording.refuse_in_ci()
+        anchors = read_anchors(place if place is not None else find_anchors(Path.cwd()))
+        target = (output or anchors.path.with_name(BASELINE_FILE)).absolute()
+        pack = open_pack(spec, progress=True)
+        plan = recording.make_plan(
+            pack, anchors, target, reason=reason.strip(), timeout=timeout, threads=threads
+        )
+        with _progress(sum(anchor.max_new_tokens for anchor in anchors)) as listener:
+            baseline = recording.record(plan, listener)
+    except (recording.RecordUndecided, EngineError) as error:
+        raise Undecided(str(error)) from None
+    except user_errors() as error:
+        raise UserError(" ".join(str(error).splitlines())) from None
+    _tell(baseline, target)
+
+
+def _tell(baseline: Baseline, target: Path) -> None:
+    width = max(map(len, baseline.anchors))
+    for task_id, entry in baseline.anchors.items():
+        click.echo(
+            f"{task_id:{width}}  {'held' if entry.held else f'not held: {entry.status}: {entry.reason}'}"
+        )
+    held = sum(baseline.held.values())
+    click.echo(f"{held} of {len(baseline.anchors)} anchors held by {baseline.pack.name}: written to {target}")
+    if not held:
+        click.echo("nothing is protected: a gate with this baseline can block nothing")
+
+
+@contextlib.contextmanager
+def _progress(at_most_tokens: int) -> Iterator[RichProgress | LineProgress]:
+    from rich.console import Console
+
+    from pytest_anchorgate.progress import LineProgress, RichProgress
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with RichProgress(console, at_most_tokens) as bar:
+            yield bar
+    else:
+        yield LineProgress(lambda line: click.echo(line, err=True), expected_tokens=at_most_tokens)
+
+
+if __name__ == "__main__":
+    main()

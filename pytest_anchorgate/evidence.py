@@ -1,0 +1,80 @@
+"""From one completion to one observation: take out the code, have it verified, write down what was seen."""
+
+from __future__ import annotations
+
+import time
+
+from pytest_anchorgate.anchors import Anchor
+from pytest_anchorgate.baseline import anchor_digest
+from pytest_anchorgate.engine import Generated
+from pytest_anchorgate.extract import extract
+from pytest_anchorgate.gate import Gate
+from pytest_anchorgate.sandbox import Verdict, verify
+from pytest_anchorgate.verdict import NO_COMPLETION, Observation
+
+_NOTHING = Generated("", (), (), "")
+
+
+def judge(anchor: Anchor, text: str) -> Verdict:
+    """Verifies one answer in the sandbox; if that fails by itself, the verdict is "error", so undecided."""
+    started = time.monotonic()
+    try:
+        return verify(
+            extract(text, anchor.entry_point),
+            entry_point=anchor.entry_point,
+            tests=anchor.tests,
+            check=anchor.check,
+            setup=anchor.setup,
+            prompt=anchor.code_prompt,
+        )
+    except Exception as error:
+        # Whatever it is, it says nothing about the candidate and must not end the session.
+        reason = f"the sandbox failed: {type(error).__name__}: {error}"
+        return Verdict(status="error", reason=reason, duration=time.monotonic() - started)
+
+
+def observe(gate: Gate, anchor: Anchor) -> Observation:
+    """Verifies the candidate's answer and binds the result to this session, pack, baseline and anchor."""
+    generated = gate.answers.completions.get(anchor.task_id)
+    if generated is None:
+        reason = gate.answers.failure or "the engine was not asked for this anchor"
+        return _bound(gate, anchor, _NOTHING, NO_COMPLETION, reason)
+    verdict = judge(anchor, generated.text)
+    return _bound(
+        gate,
+        anchor,
+        generated,
+        verdict.status,
+        verdict.reason,
+        detail=verdict.detail,
+        seconds=verdict.duration,
+    )
+
+
+def _bound(
+    gate: Gate,
+    anchor: Anchor,
+    generated: Generated,
+    status: str,
+    reason: str,
+    *,
+    detail: str = "",
+    seconds: float = 0.0,
+) -> Observation:
+    return Observation(
+        session=gate.session,
+        pack_sha256=str(gate.answers.info.get("pack_sha256", "")),
+        baseline_digest=gate.baseline_digest,
+        anchors_digest=gate.anchors.digest,
+        anchor_digest=anchor_digest(anchor),
+        task_id=anchor.task_id,
+        status=status,
+        reason=reason,
+        detail=detail,
+        text=generated.text,
+        token_ids=generated.token_ids,
+        margins=generated.margins,
+        finish_reason=generated.finish_reason,
+        seconds=seconds,
+        worker=gate.worker,
+    )

@@ -1,0 +1,170 @@
+"""Flags and ini keys, read into one frozen Settings; a usage error names the flag that is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DEFAULT_TIMEOUT = 900.0
+BASELINE_FILE = "baseline.json"
+ANCHORS_FOLDER = "anchors"
+_PACKAGED = "pytest_anchorgate.default_anchors"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line and the ini file ask for.
+
+    Attributes:
+        pack: path of a pack, or name of a recipe.
+        anchors: folder that holds the anchor set, or the file itself; it may turn out not to exist.
+        baseline: None for `baseline.json` beside the anchors file.
+        timeout: seconds for loading the pack and generating every answer.
+        threads: of the engine; None lets it choose.
+        partial: a run on some anchors, for debugging; proves nothing.
+    """
+
+    pack: str
+    anchors: Path
+    baseline: Path | None
+    timeout: float
+    threads: int | None
+    partial: bool
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declares flags and ini keys. Help texts: capital letter, no full stop at the end of a single phrase."""
+    group = parser.getgroup("anchorgate", "regression gate for model weights")
+    add = group.addoption
+    add(
+        "--pack",
+        dest="anchorgate_pack",
+        metavar="PATH_OR_RECIPE",
+        help="Gate this candidate pack: a .planck file, or a recipe such as smollm2-135m. "
+        "Without it the plugin does nothing.",
+    )
+    add(
+        "--anchorgate-anchors",
+        dest="anchorgate_anchors",
+        metavar="DIR",
+        help="Folder of the anchor set, or its anchors.jsonl "
+        "(default: ./anchors, else the set that comes with the plugin)",
+    )
+    add(
+        "--anchorgate-baseline",
+        dest="anchorgate_baseline",
+        metavar="FILE",
+        help="What the production pack did (default: baseline.json beside the anchors)",
+    )
+    add(
+        "--anchorgate-timeout",
+        dest="anchorgate_timeout",
+        metavar="SECONDS",
+        help=f"Longest time for loading the pack and generating all answers (default: {DEFAULT_TIMEOUT:.0f})",
+    )
+    add(
+        "--anchorgate-threads",
+        dest="anchorgate_threads",
+        metavar="N",
+        help="Threads of the engine; the verdict does not depend on it (default: one for each core)",
+    )
+    add(
+        "--anchorgate-partial",
+        dest="anchorgate_partial",
+        action="store_true",
+        help="Debugging: run the selected anchors only. Proves nothing and exits 11.",
+    )
+    parser.addini("anchorgate_anchors", "Folder of the anchor set, relative to the ini file")
+    parser.addini("anchorgate_baseline", "What the production pack did, relative to the ini file")
+    parser.addini(
+        "anchorgate_timeout", "Longest time in seconds for loading the pack and generating all answers"
+    )
+
+
+def read_settings(config: pytest.Config) -> Settings | None:
+    """The settings, None if no pack is named.
+
+    Raises:
+        pytest.UsageError: a value that is not what its flag takes.
+    """
+    pack = config.getoption("anchorgate_pack")
+    if pack is None:
+        return None
+    if not pack:
+        raise pytest.UsageError("--pack is empty: name a .planck file or a recipe")
+    return Settings(
+        pack=pack,
+        anchors=_path(config, "anchorgate_anchors")
+        or find_anchors(config.rootpath, config.invocation_params.dir),
+        baseline=_path(config, "anchorgate_baseline"),
+        timeout=_timeout(config),
+        threads=_threads(config.getoption("anchorgate_threads")),
+        partial=config.getoption("anchorgate_partial"),
+    )
+
+
+def find_anchors(*folders: Path) -> Path:
+    """The first folder's `anchors` that holds an anchor set, else the set that comes with the plugin."""
+    for folder in folders:
+        here = folder / ANCHORS_FOLDER
+        if holds_anchors(here):
+            return here
+    return packaged_anchors()
+
+
+def holds_anchors(folder: Path) -> bool:
+    """Whether the folder, or a folder in it, has an `anchors.jsonl`."""
+    return (folder / "anchors.jsonl").is_file() or any(folder.glob("*/anchors.jsonl"))
+
+
+def packaged_anchors() -> Path:
+    """The anchor set that comes with the plugin; in a source checkout the folder beside the package."""
+    spec = importlib.util.find_spec(_PACKAGED)
+    places = list(spec.submodule_search_locations or []) if spec is not None else []
+    return Path(places[0]) if places else Path(__file__).resolve().parents[1] / ANCHORS_FOLDER
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    """A path from the command line, relative to the current folder, or from the ini file, relative to it."""
+    given = config.getoption(name)
+    if given is not None:
+        if not given:
+            raise pytest.UsageError(f"--{name.replace('_', '-')} is empty: name a path")
+        return _absolute(config.invocation_params.dir, given)
+    in_ini = config.getini(name)
+    if not in_ini:
+        return None
+    folder = config.inipath.parent if config.inipath is not None else config.rootpath
+    return _absolute(folder, in_ini)
+
+
+def _absolute(folder: Path, path: str) -> Path:
+    # Without `..`, which would make a node id that leaves the rootdir look as if it were inside.
+    return Path(os.path.normpath(folder / Path(path).expanduser()))
+
+
+def _timeout(config: pytest.Config) -> float:
+    given = config.getoption("anchorgate_timeout")
+    name = "--anchorgate-timeout" if given is not None else "the ini key anchorgate_timeout"
+    text = given if given is not None else config.getini("anchorgate_timeout")
+    if not text:
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise pytest.UsageError(f"{name} is {text!r}, not a positive number of seconds")
+    return seconds
+
+
+def _threads(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise pytest.UsageError(f"--anchorgate-threads is {text!r}, not a number from 1 to 1024")
+    return int(text)

@@ -1,0 +1,124 @@
+"""What the plugin's hooks do once a pack is named: open the gate, run the engine in time, keep the ledger."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_anchorgate.collect import GATE, AnchorFile, anchor_file
+from pytest_anchorgate.distributed import Controller, Worker, worker_gate
+from pytest_anchorgate.engine import EngineRefused
+from pytest_anchorgate.gate import Gate, open_gate, user_errors
+from pytest_anchorgate.ledger import LEDGER, Ledger, runs_nothing
+from pytest_anchorgate.options import read_settings
+from pytest_anchorgate.parametrize import wanted_by
+from pytest_anchorgate.progress import LineProgress, Quiet
+from pytest_anchorgate.reports.terminal import render_header, render_verdict_without_session
+from pytest_anchorgate.verdict import Outcome
+
+
+def configure(config: pytest.Config) -> None:
+    """Opens the gate on the controller, or takes over the controller's on a worker.
+
+    Raises:
+        pytest.UsageError: whatever is wrong with pack, anchors, baseline or options, in one line.
+    """
+    if hasattr(config, "workerinput"):
+        gate = worker_gate(config)
+        if gate is not None:
+            config.stash[GATE] = gate
+            xdist_config: Any = config
+            config.pluginmanager.register(Worker(xdist_config.workeroutput), "anchorgate-worker")
+        return
+    settings = read_settings(config)
+    if settings is None or config.option.help:
+        return
+    try:
+        gate = open_gate(settings, progress=_wants_progress(config))
+    except user_errors() as error:
+        raise pytest.UsageError(" ".join(str(error).splitlines())) from None
+    ledger = Ledger(config, gate)
+    config.stash[GATE] = gate
+    config.stash[LEDGER] = ledger
+    config.pluginmanager.register(ledger, "anchorgate-ledger")
+    if config.pluginmanager.has_plugin("xdist"):
+
+        def run_engine() -> None:
+            if not runs_nothing(config):
+                _run_engine(config, [anchor.task_id for anchor in gate.anchors])
+
+        config.pluginmanager.register(Controller(gate, ledger, run_engine), "anchorgate-controller")
+
+
+def header(config: pytest.Config) -> list[str]:
+    """Lines for pytest's header."""
+    gate = config.stash.get(GATE, None)
+    return render_header(gate) if gate is not None else []
+
+
+def collect_file(file_path: Path, parent: pytest.Collector) -> AnchorFile | None:
+    """The collector if this is the anchors file of the gate."""
+    gate = parent.config.stash.get(GATE, None)
+    if gate is None or file_path.name != gate.anchors.path.name:
+        return None
+    return anchor_file(parent, file_path) if file_path.samefile(gate.anchors.path) else None
+
+
+def before_tests(session: pytest.Session) -> None:
+    """Without xdist: generates the answers that the selected tests need, in one batch."""
+    config = session.config
+    gate = config.stash.get(GATE, None)
+    if gate is None or gate.worker or config.pluginmanager.has_plugin("dsession") or runs_nothing(config):
+        return
+    if session.testsfailed and not config.option.continue_on_collection_errors:
+        return  # pytest is about to stop because a module could not be imported
+    _run_engine(config, {task_id for item in session.items if (task_id := wanted_by(item)) is not None})
+
+
+def status_words(report: pytest.TestReport, config: pytest.Config) -> Any:
+    """Category, letter and word for a report of the gate's own tests."""
+    ledger = config.stash.get(LEDGER, None)
+    return (
+        ledger.status_words(report) if ledger is not None and isinstance(report, pytest.TestReport) else None
+    )
+
+
+def last_word(config: pytest.Config, status: Any) -> Any:
+    """The exit status of the process."""
+    if hasattr(config, "workerinput"):
+        return status
+    ledger = config.stash.get(LEDGER, None)
+    if ledger is not None:
+        return ledger.last_word(int(status))
+    if int(status) == 0:
+        print(f"anchorgate: {render_verdict_without_session(runs_nothing(config))}", file=sys.stderr)
+        return int(Outcome.UNDECIDED)
+    return status
+
+
+def _run_engine(config: pytest.Config, task_ids: Collection[str]) -> None:
+    gate: Gate = config.stash[GATE]
+    if not task_ids:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    listener: LineProgress | Quiet = Quiet()
+    if reporter is not None and _wants_progress(config):
+        expected = sum(len(gate.baseline.anchors[task_id].token_ids) for task_id in task_ids)
+        in_place = (lambda line: reporter.rewrite(line, erase=True)) if reporter.isatty else None
+        reporter.ensure_newline()
+        listener = LineProgress(reporter.write_line, expected_tokens=expected, in_place=in_place)
+    try:
+        gate.run_engine(task_ids, listener)
+    except EngineRefused as error:
+        raise pytest.UsageError(f"{gate.pack.path}: {error}") from None
+    finally:
+        listener.close()
+    config.stash[LEDGER].engine_ran()
+
+
+def _wants_progress(config: pytest.Config) -> bool:
+    return bool(config.option.verbose >= 0 and config.pluginmanager.has_plugin("terminalreporter"))
