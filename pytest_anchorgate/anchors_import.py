@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
 from pytest_anchorgate.anchors import ANCHORS_FILE, AnchorsError, AnchorSet, parse_anchors
 from pytest_anchorgate.anchors_line import shown
 from pytest_anchorgate.anchors_official import OfficialFile
+from pytest_anchorgate.packs.atomic import writing_beside
 
 __all__ = ["REPORT_IDS", "select_tasks", "write_anchors"]
 
@@ -88,27 +86,8 @@ def write_anchors(records: list[dict[str, Any]], directory: Path, *, force: bool
         if target.exists() and not force:
             raise AnchorsError(f"{shown(target)}: exists already; give --force to replace it, or another -o")
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(target, text.encode("utf-8"))
+        with writing_beside(target) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
-        raise AnchorsError(f"{shown(target)}: {error.strerror}; give another -o") from None
+        raise AnchorsError(f"{shown(target)}: {error.strerror or error}; give another -o") from None
     return anchors
-
-
-def _replace(target: Path, data: bytes) -> None:
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    # The rename itself is on disk only when the folder is.
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
