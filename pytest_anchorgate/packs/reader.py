@@ -14,13 +14,8 @@ import numpy.typing as npt
 from pytest_anchorgate.packs import panels
 from pytest_anchorgate.packs.config import PackConfig
 from pytest_anchorgate.packs.errors import PackFormatError
-from pytest_anchorgate.packs.planck import (
-    METADATA_KEYS,
-    PackContents,
-    SourceTensor,
-    lay_out,
-    read_header,
-)
+from pytest_anchorgate.packs.frame import METADATA_KEYS, lay_out
+from pytest_anchorgate.packs.planck import PackContents, SourceTensor, read_header
 from pytest_anchorgate.packs.safetensors_file import SafetensorsHeader, TensorEntry
 from pytest_anchorgate.packs.vocabulary import TABLES, Vocabulary
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_anchorgate.packs.build import build
 from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
-from pytest_anchorgate.packs.planck import file_sha256
-from pytest_anchorgate.packs.progress import say
-from pytest_anchorgate.packs.recipes import RECIPES, Recipe
-from pytest_anchorgate.packs.sources import cache_folder, fetch_gguf, scratch
+from pytest_anchorgate.packs.recipes import RECIPES
 
 __all__ = ["PackSourceError", "resolve_pack"]
 
@@ -37,37 +33,10 @@ def resolve_pack(spec: str, *, progress: bool = True) -> Path:
         raise PackSourceError(
             f"{what} at {spec} and no recipe of that name; recipes are: {', '.join(RECIPES)}"
         )
+    # Half a second of imports that a session with a path does not need.
+    from pytest_anchorgate.packs.recipe_cache import cached_pack
+
     try:
-        return _cached(recipe, progress)
+        return cached_pack(recipe, progress)
     except (PackFormatError, OSError) as error:
         raise PackSourceError(f"{recipe.name}: {error}") from None
-
-
-def _cached(recipe: Recipe, shown: bool) -> Path:
-    pack = cache_folder() / "packs" / f"{recipe.name}-{recipe.pack_sha256[:12]}.planck"
-    if _is_good(pack, recipe, shown):
-        return pack
-    with scratch(recipe.name) as folder:
-        if _is_good(pack, recipe, shown):  # built by another process while this one waited
-            return pack
-        built = folder / pack.name
-        build(str(fetch_gguf(recipe, folder, shown=shown)), built, shown=shown)
-        digest = file_sha256(built)
-        if digest != recipe.pack_sha256:
-            raise PackSourceError(
-                f"the pack of {recipe.name} came out as {digest}, pinned is {recipe.pack_sha256}: on this "
-                "machine numpy or gguf computes otherwise than where the recipe was made; "
-                "please report their versions"
-            )
-        pack.parent.mkdir(parents=True, exist_ok=True)
-        built.replace(pack)
-    return pack
-
-
-def _is_good(pack: Path, recipe: Recipe, shown: bool) -> bool:
-    if not pack.exists():
-        return False
-    if file_sha256(pack) == recipe.pack_sha256:
-        return True
-    say(f"{pack} is damaged and will be built again", shown=shown)
-    return False
