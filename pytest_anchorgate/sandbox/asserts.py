@@ -50,6 +50,7 @@ class Watch:
         self._subjects = subjects
         self._sources: list[str] = []
         self._statements: dict[str, list[tuple[int, int, str]]] = {}
+        self._bound: set[str] = set()
         self.failure: Failure | None = None
         self.helpers: dict[str, Callable[..., bool]] = {_COMPARE: self._compare, _TRUTH: self._truth}
 
@@ -61,8 +62,17 @@ class Watch:
             for node in ast.walk(tree)
             if isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef))
         ]
+        self._bound.update(
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        )
         rewritten = ast.fix_missing_locations(_Rewriter(source, self._sources, self._subjects).visit(tree))
         return compile(rewritten, name, "exec", dont_inherit=True)
+
+    def binds(self, name: str) -> bool:
+        """Whether some test assigns `name`, perhaps on a path that was not taken."""
+        return name in self._bound
 
     def statement(self, name: str, line: int) -> str:
         """Source of the smallest statement of `name` that covers `line`, or empty."""

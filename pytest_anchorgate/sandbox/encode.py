@@ -55,7 +55,7 @@ class Encoder:
         if self._nodes > f.MAX_NODES or len(self.out) > f.MAX_FRAME:
             raise f.CodecError("too large")
         kind = type(value)
-        writer = _WRITERS.get(kind) or _writer_of_base(kind)
+        writer = _WRITERS.get(id(kind)) or _writer_of_base(kind)
         if writer is not None:
             writer(self, value, depth)
         else:
@@ -92,7 +92,7 @@ class Encoder:
             self.write(item, depth + 1)
 
     def _write_other(self, value: Any, kind: type, depth: int) -> None:
-        if kind in self._instances:
+        if self._instances and kind in self._instances:
             _str(self, self._instances[kind], depth, f.INSTANCE)
             self.write(dict(getattr(value, "__dict__", {})), depth + 1)
         elif self._iterators is not None and hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
@@ -183,7 +183,7 @@ def _numbers(tag: bytes, *fields: str) -> _Writer:
     return write
 
 
-_WRITERS: dict[type, _Writer] = {
+_PLAIN: dict[type, _Writer] = {
     type(None): _none,
     bool: _bool,
     int: _int,
@@ -202,6 +202,8 @@ _WRITERS: dict[type, _Writer] = {
     type({}.values()): _sequence(f.VALUES, type({}.values())),
     type({}.items()): _sequence(f.ITEMS, type({}.items())),
 }
+# By identity: a candidate's metaclass may make its classes unhashable, or equal to int.
+_WRITERS: dict[int, _Writer] = {id(kind): writer for kind, writer in _PLAIN.items()}
 
 
 def _library_writers(module: str, loaded: Any) -> dict[type, _Writer]:
@@ -233,6 +235,6 @@ def _writer_of_base(kind: type) -> _Writer | None:
         loaded = sys.modules.get(module)
         if loaded is not None:
             for base, writer in _library_writers(module, loaded).items():
-                _WRITERS.setdefault(base, writer)
+                _WRITERS.setdefault(id(base), writer)
     bases = type.__dict__["__mro__"].__get__(kind)
-    return next((_WRITERS[base] for base in bases if base in _WRITERS), None)
+    return next((_WRITERS[id(base)] for base in bases if id(base) in _WRITERS), None)

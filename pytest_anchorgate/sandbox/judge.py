@@ -157,7 +157,7 @@ class _Space:
             raise
         except Exception as error:
             self._reraise_sticky()
-            if isinstance(error, NameError) and error is not self._session.last_error:
+            if self._is_unknown_name(error):
                 raise AnchorFault(f"{label} uses an unknown name: {error}") from None
             return describe_failure(label, name, error, self._watch, self._session)
         except BaseException as error:
@@ -165,6 +165,12 @@ class _Space:
             raise AnchorFault(f"{label} left by {type(error).__name__}") from None
         self._reraise_sticky()
         return None
+
+    def _is_unknown_name(self, error: Exception) -> bool:
+        """Whether a test uses a name that nobody defines, which no answer can bring about."""
+        if type(error) is not NameError or error is self._session.last_error:
+            return False
+        return not self._watch.binds(error.name or "")
 
     def _reraise_sticky(self) -> None:
         """A breach stays a breach even if the test caught it."""
