@@ -20,7 +20,9 @@ from pytest_anchorgate.sandbox.decode import Decoder
 from pytest_anchorgate.sandbox.encode import Encoder
 from pytest_anchorgate.sandbox.standins import Opaque
 
-relaxed = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(
+    deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 
 scalars = st.one_of(
     st.none(),
@@ -41,7 +43,9 @@ scalars = st.one_of(
     st.builds(range, st.integers(), st.integers(), st.integers(1, 99)),
     st.sampled_from(list(f.BUILTIN_TYPES.values())),
 )
-hashables = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3))
+hashables = st.recursive(
+    scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=4
+)
 values = st.recursive(
     scalars,
     lambda inner: st.one_of(
@@ -54,7 +58,7 @@ values = st.recursive(
         st.lists(hashables, max_size=4).map(collections.Counter),
         st.binary(max_size=5).map(bytearray),
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 

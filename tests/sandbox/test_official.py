@@ -1,4 +1,4 @@
-"""The official task files and the collected cases, read where they lie; none of them is in this repository."""
+"""The official task files and the collected cases, read where they lie; none is in this repository."""
 
 import ast
 import gzip
@@ -14,8 +14,8 @@ from pytest_anchorgate.sandbox import verify
 SHARED = Path(__file__).parents[3] / "shared"
 # A sample by default, to stay quick on a small machine; all 164 and 974 tasks with ANCHORGATE_SWEEP=all.
 EVERYTHING = os.environ.get("ANCHORGATE_SWEEP") == "all"
-# These four are not self-contained: their tests use names that only the reference defines (classes, an import).
-# They pass once those definitions are the anchor's setup.
+# These four are not self-contained: their tests use names that only the reference defines (classes, an
+# import). They pass once those definitions are the anchor's setup.
 NEEDS_SETUP = (367, 596, 601, 927)
 # The references hold invalid escapes such as "\\w".
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape")
