@@ -2,7 +2,7 @@
 
 
 def is_woodall(x: int) -> bool:
-    """Woodall numbers, n * 2**n - 1."""
+    """Tell whether x is n * 2**n - 1 for some positive integer n."""
     n = 1
     while (n << n) - 1 < x:
         n += 1
