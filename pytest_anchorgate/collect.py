@@ -34,11 +34,13 @@ class AnchorFile(pytest.File):
         """One item an anchor, in the order of the file."""
         for anchor in self.config.stash[GATE].anchors:
             # A plain task id would prefix-match: `--deselect ...::MBPP/17` would drop MBPP/170 as well.
-            yield AnchorItem.from_parent(self, name=f"anchor[{anchor.task_id}]", anchor=anchor)
+            name = f"anchor[{anchor.task_id}]"
+            # Given as text the node id is parsed, and equals the one that `--last-failed` has in its cache.
+            yield AnchorItem.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}", anchor=anchor)
 
 
 class AnchorItem(pytest.Item):
-    """One anchor, run on the candidate. Its report carries the evidence, which alone makes the verdict."""
+    """One anchor, run on the candidate. The evidence in its report makes the verdict."""
 
     def __init__(self, *, anchor: Anchor, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -17,7 +17,7 @@ import pytest
 from pytest_anchorgate import wire
 from pytest_anchorgate.collect import AnchorItem
 from pytest_anchorgate.gate import Gate
-from pytest_anchorgate.reports.terminal import Run, render_summary, render_verdict
+from pytest_anchorgate.reports.terminal import Run, render_no_session, render_summary, render_verdict
 from pytest_anchorgate.verdict import Decision, Evidence, Incident, Standing, compare, decide, exit_status
 
 LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
@@ -91,13 +91,11 @@ class Ledger:
         """The verdict; settled once the session has finished."""
         if self._decision is not None:
             return self._decision
-        flag = runs_nothing(self._config)
-        asked = [Incident(f"{flag} runs no tests")] if flag else []
         return decide(
             self.gate.manifest,
             self.gate.baseline.held,
             self._evidence,
-            [*asked, *self._incidents],
+            [*self._asked_for_less(), *self._incidents],
             partial=self.gate.partial,
         )
 
@@ -147,7 +145,6 @@ class Ledger:
         flags = [f"-k {option.keyword!r}"] if option.keyword else []
         flags += [f"-m {option.markexpr!r}"] if option.markexpr else []
         flags += ["--deselect"] if option.deselect else []
-        flags += ["--last-failed"] if getattr(option, "lf", False) else []
         return f"deselected by {' and '.join(flags)}" if flags else "deselected"
 
     def pytest_internalerror(self) -> None:
@@ -193,8 +190,10 @@ class Ledger:
     def last_word(self, of_pytest: int) -> int:
         """The exit status of the process, whatever a plugin made of the session's."""
         final = self.status(of_pytest)
-        if final != of_pytest or self._decision is None:
-            print(f"anchorgate: {render_verdict(self.decision(), final)}", file=sys.stderr)
+        if self._decision is None:
+            print(f"anchorgate: {render_no_session(runs_nothing(self._config), final)}", file=sys.stderr)
+        elif final != of_pytest:
+            print(f"anchorgate: {render_verdict(self._decision, final)}", file=sys.stderr)
         return final
 
     def status_words(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
@@ -204,6 +203,17 @@ class Ledger:
             return None
         category, letter, word = _WORDS[standing]
         return category, letter, (word, _MARKUP[standing])
+
+    def _asked_for_less(self) -> list[Incident]:
+        """What on the command line leaves tests out before anything can be deselected."""
+        flag = runs_nothing(self._config)
+        if flag:
+            return [Incident(f"{flag} runs no tests")]
+        if getattr(self._config.option, "lf", False):
+            return [Incident("--last-failed leaves out what did not fail")]
+        return (
+            [Incident("the arguments name other tests")] if any("::" in a for a in self._config.args) else []
+        )
 
     def _take(self, report: pytest.TestReport, task_id: str) -> None:
         try:

@@ -38,7 +38,7 @@ class Settings:
 
 def add_options(parser: pytest.Parser) -> None:
     """Declares flags and ini keys. Help texts: capital letter, no full stop at the end of a single phrase."""
-    group = parser.getgroup("anchorgate", "regression gate for model weights")
+    group = parser.getgroup("anchorgate")
     add = group.addoption
     add(
         "--pack",

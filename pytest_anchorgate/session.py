@@ -17,7 +17,7 @@ from pytest_anchorgate.ledger import LEDGER, Ledger, runs_nothing
 from pytest_anchorgate.options import read_settings
 from pytest_anchorgate.parametrize import wanted_by
 from pytest_anchorgate.progress import LineProgress, Quiet
-from pytest_anchorgate.reports.terminal import render_header, render_verdict_without_session
+from pytest_anchorgate.reports.terminal import render_header, render_no_session
 from pytest_anchorgate.verdict import Outcome
 
 
@@ -95,8 +95,9 @@ def last_word(config: pytest.Config, status: Any) -> Any:
     if ledger is not None:
         return ledger.last_word(int(status))
     if int(status) == 0:
-        print(f"anchorgate: {render_verdict_without_session(runs_nothing(config))}", file=sys.stderr)
-        return int(Outcome.UNDECIDED)
+        final = int(Outcome.UNDECIDED)
+        print(f"anchorgate: {render_no_session(runs_nothing(config), final)}", file=sys.stderr)
+        return final
     return status
 
 
@@ -121,4 +122,5 @@ def _run_engine(config: pytest.Config, task_ids: Collection[str]) -> None:
 
 
 def _wants_progress(config: pytest.Config) -> bool:
-    return bool(config.option.verbose >= 0 and config.pluginmanager.has_plugin("terminalreporter"))
+    # The option belongs to the terminal plugin, which may be switched off.
+    return config.pluginmanager.has_plugin("terminalreporter") and getattr(config.option, "verbose", 0) >= 0

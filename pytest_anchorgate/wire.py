@@ -66,7 +66,7 @@ def decode(properties: Iterable[tuple[str, object]]) -> Observation | None:
         raise WireError("the observation is not a string of acceptable size")
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"the observation is not JSON: {error}") from None
     return _validated(fields)
 

@@ -62,10 +62,10 @@ def render_verdict(decision: Decision, exit_status: int) -> str:
     return f"{decision.outcome.name}: {_why(decision)} (exit status {exit_status})"
 
 
-def render_verdict_without_session(flag: str) -> str:
-    """The last line where pytest never came to a session."""
+def render_no_session(flag: str, exit_status: int) -> str:
+    """The last line where pytest never came to the end of a session."""
     why = f": {flag} runs no tests" if flag else ""
-    return f"UNDECIDED: the gate did not run{why} (exit status {int(Outcome.UNDECIDED)})"
+    return f"UNDECIDED: the gate did not run{why} (exit status {exit_status})"
 
 
 def _why(decision: Decision) -> str:
@@ -102,8 +102,9 @@ def _undecided(judgements: tuple[Judgement, ...]) -> list[str]:
 
 
 def _unsaid(decision: Decision) -> Iterable[str]:
+    """Trouble of the whole session that no anchor's reason tells already."""
     reasons = " ".join(j.reason for j in decision.judgements)
-    return list(dict.fromkeys(i.text for i in decision.incidents if i.text not in reasons))
+    return list(dict.fromkeys(i.text for i in decision.incidents if i.fatal and i.text not in reasons))
 
 
 def _speed(run: Run) -> str:
