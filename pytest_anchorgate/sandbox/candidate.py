@@ -29,13 +29,13 @@ def main(limits: Limits) -> None:
     """Confine, say hello, then serve until the judge hangs up."""
     server = _Server()
     try:
-        confine(limits)
+        level = confine(limits, read_all=False)
     except LimitsError as error:
         frames.write_frame(RPC, frames.REFUSED, 0, Encoder().encode(str(error)))
         return
     for name in [name for name in sys.modules if name.startswith("pytest_anchorgate")]:
         del sys.modules[name]
-    frames.write_frame(RPC, frames.HELLO, 0)
+    frames.write_frame(RPC, frames.HELLO, 0, Encoder().encode(level))
     try:
         while True:
             kind, number, body = frames.read_frame(RPC)

@@ -27,6 +27,7 @@ class Finding:
     test: str = ""
     got: str = ""
     expected: str = ""
+    level: str = ""
 
     def to_plain(self, nonce: bytes) -> dict[str, Any]:
         """As a dict for the codec, with the proof that it comes from the judge."""

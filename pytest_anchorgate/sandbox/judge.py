@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import frames
@@ -42,8 +42,9 @@ def main(limits: Limits) -> None:
     """Read the job, judge, report once, then wait until the launcher has looked at the candidate."""
     job = Job(**Decoder().decode(frames.read_frame(CONTROL)[2]))
     try:
-        confine(limits)
-        finding = judge(job, Session(RPC))
+        confine(limits, read_all=True)
+        session = Session(RPC)
+        finding = replace(judge(job, session), level=session.level)
     except LimitsError as error:
         finding = Finding("refused", escape(f"this platform cannot confine the judge: {error}"))
     frames.write_frame(CONTROL, VERDICT, 0, Encoder().encode(finding.to_plain(job.nonce)))

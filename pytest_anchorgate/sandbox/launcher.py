@@ -170,6 +170,7 @@ def _conclude(request: Request, run: _Run) -> Verdict:
         test=finding.test,
         got=finding.got,
         expected=finding.expected,
+        level=finding.level,
     )
 
 
@@ -194,7 +195,14 @@ def _gone(request: Request, run: _Run, finding: Finding) -> Verdict:
     else:
         said = f"the code left its process ({_ended(ending)})"
     reason = f"{said} {finding.reason}"
-    return Verdict(status, reason, detail=reason, calls=finding.calls, cpu_seconds=ending.cpu_seconds)
+    return Verdict(
+        status,
+        reason,
+        detail=reason,
+        calls=finding.calls,
+        cpu_seconds=ending.cpu_seconds,
+        level=finding.level,
+    )
 
 
 def _without_finding(request: Request, run: _Run) -> Verdict:

@@ -13,8 +13,9 @@ import signal
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from . import seccomp
+from . import landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
     1,
@@ -28,6 +29,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _OPEN_FILES = 64
 _STACK = 8 << 20
+_T = TypeVar("_T")
 
 
 class LimitsError(OSError):
@@ -59,8 +61,15 @@ def keep_descriptors(wanted: list[int]) -> None:
     os.closerange(3 + len(wanted), min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 16))
 
 
-def confine(limits: Limits) -> None:
+def confine(limits: Limits, *, read_all: bool) -> str:
     """Apply every limit to this process, which has one thread.
+
+    Args:
+        limits: What it may use.
+        read_all: Leave reading files open, for code that is not hostile.
+
+    Returns:
+        `standard` if Landlock keeps it from reading beyond the standard library, otherwise `basic`.
 
     Raises:
         LimitsError: A layer could not be set up; the message names it.
@@ -74,13 +83,15 @@ def confine(limits: Limits) -> None:
     _layer("capabilities", lambda: _drop_capabilities(libc))
     _layer("resource limits", lambda: _set_rlimits(limits))
     _layer("no_new_privs", lambda: _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1))
+    walled = not read_all and _layer("Landlock", landlock.restrict)
     _layer("system-call filter", seccomp.install)
-    _layer("self-test", _self_test)
+    _layer("self-test", lambda: _self_test(walled))
+    return "standard" if walled else "basic"
 
 
-def _layer(name: str, step: Callable[[], None]) -> None:
+def _layer(name: str, step: Callable[[], _T]) -> _T:
     try:
-        step()
+        return step()
     except (OSError, ValueError, AttributeError) as error:
         raise LimitsError(f"{name}: {error}") from error
 
@@ -134,13 +145,16 @@ def _set_rlimits(limits: Limits) -> None:
         resource.setrlimit(what, (soft, hard))
 
 
-def _self_test() -> None:
+def _self_test(walled: bool) -> None:
     """Try what must fail: a filter that was installed but does not bite is no filter."""
-    for name, attempt in (
+    attempts: list[tuple[str, Callable[[], None]]] = [
         ("starting a process", _fork),
         ("signalling a process", lambda: os.kill(os.getpid(), 0)),
         ("opening for writing", lambda: os.close(os.open("/dev/null", os.O_WRONLY))),
-    ):
+    ]
+    if walled:
+        attempts.append(("listing the root", lambda: os.close(os.open("/", os.O_RDONLY))))
+    for name, attempt in attempts:
         try:
             attempt()
         except OSError:

@@ -53,6 +53,7 @@ class Session:
     """One conversation with a candidate.
 
     Attributes:
+        level: How far the candidate's process is confined, as it said before it saw any code.
         violation: The first breach; every later request raises it again.
         fault: The first fault of the anchor's own.
         completed: Calls that came back, with a value or an exception.
@@ -67,6 +68,7 @@ class Session:
         self._stand_ins = False
         self._iterators = 0
         self.classes: Mapping[type, str] = {}
+        self.level = ""
         self.violation: Violation | None = None
         self.fault: AnchorFault | None = None
         self.completed = 0
@@ -80,8 +82,9 @@ class Session:
         kind, number, body = self._receive()
         if kind == frames.REFUSED:
             return str(self._decode(body))
-        if (kind, number, body) != (frames.HELLO, 0, b""):
+        if (kind, number) != (frames.HELLO, 0):
             raise self._breach(Violation("it did not say hello"))
+        self.level = str(self._decode(body))
         return ""
 
     def ask(self, kind: bytes, value: object) -> Any:

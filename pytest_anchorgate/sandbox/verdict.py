@@ -26,6 +26,8 @@ class Verdict:
         test: Source of the failing assertion, or empty.
         got: What the code answered there, escaped, or empty.
         expected: What the test wanted, escaped, or empty.
+        level: How the code was confined: `standard`, `basic` (a kernel without Landlock: the code could read
+            files), or empty if it was not started.
     """
 
     status: Status
@@ -37,6 +39,7 @@ class Verdict:
     test: str = ""
     got: str = ""
     expected: str = ""
+    level: str = ""
 
     @property
     def passed(self) -> bool:

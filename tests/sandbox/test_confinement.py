@@ -120,6 +120,32 @@ def test_what_the_candidate_finds_around_itself():
     assert verdict.passed, verdict.reason
 
 
+def test_reading_is_limited_to_the_standard_library(tmp_path):
+    secret = tmp_path / "anchors.jsonl"
+    secret.write_text("expected")
+    package = Path(pytest.__file__)
+    paths = [secret, tmp_path, package, "/", "/etc/passwd", "/proc/self/maps", f"/proc/{os.getpid()}/mem"]
+    verdict = answer(
+        """
+        import json, os
+        def probe(paths):
+            read = []
+            for path in paths:
+                try:
+                    os.close(os.open(path, os.O_RDONLY))
+                    read.append(path)
+                except OSError:
+                    pass
+            return read
+        """,
+        [f"assert probe({[str(path) for path in paths]!r}) == []"],
+    )
+    if verdict.level == "basic":
+        pytest.skip("this kernel has no Landlock: reading is open, and the verdict says so")
+    assert verdict.level == "standard"
+    assert verdict.passed, verdict.reason
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_process_and_no_descriptor_is_left():
     codes = [
@@ -189,6 +215,8 @@ FAULTS = {
     "limits._prctl = lambda *a: (_ for _ in ()).throw(OSError(22, 'no such option'))": "parent-death signal",
     "os.uname = lambda: types.SimpleNamespace(machine='vax')": "architecture vax",
     "limits._set_rlimits = lambda l: (_ for _ in ()).throw(ValueError('no'))": "resource limits: no",
+    "landlock.restrict = lambda: (_ for _ in ()).throw(OSError('no'))": "Landlock: no",
+    "landlock.restrict = lambda: True": "self-test: listing the root was not refused",
     "limits._drop_capabilities = lambda l: (_ for _ in ()).throw(OSError('no'))": "capabilities: no",
 }
 
@@ -198,10 +226,10 @@ def test_a_layer_that_cannot_be_set_up_is_named(fault):
     """Broken on purpose in a process of its own, which confines itself; never a weaker run."""
     script = f"""
         import os, types
-        from pytest_anchorgate.sandbox import limits, seccomp
+        from pytest_anchorgate.sandbox import landlock, limits, seccomp
         {fault}
         try:
-            limits.confine(limits.Limits(cpu_seconds=5, memory_mb=1024, parent=os.getppid()))
+            limits.confine(limits.Limits(cpu_seconds=5, memory_mb=1024, parent=os.getppid()), read_all=False)
         except limits.LimitsError as error:
             print(error)
         else:

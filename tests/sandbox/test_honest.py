@@ -247,6 +247,20 @@ CASES = {
             "try:\n    f([])\n    assert False\nexcept ValueError as e:\n    assert str(e) == 'nothing'",
         ],
     ),
+    "many standard modules, some with shared libraries": (
+        """
+        import array, base64, bisect, bz2, calendar, cmath, copy, csv, ctypes, dataclasses, difflib, enum
+        import fractions, functools, hashlib, heapq, html, inspect, io, itertools, json, lzma, math, numbers
+        import operator, queue, random, re, secrets, sqlite3, statistics, string, struct, textwrap, threading
+        import time, timeit, typing, unicodedata, uuid, xml.etree.ElementTree, zlib, zoneinfo
+        def f(text):
+            packed = lzma.compress(bz2.compress(zlib.compress(text.encode())))
+            back = zlib.decompress(bz2.decompress(lzma.decompress(packed))).decode()
+            row = sqlite3.connect(":memory:").execute("select upper(?)", (back,)).fetchone()
+            return row[0], hashlib.sha256(b"").hexdigest()[:8]
+        """,
+        ["assert f('ab') == ('AB', 'e3b0c442')"],
+    ),
     "dates": (
         """
         from datetime import date, datetime, timedelta, timezone

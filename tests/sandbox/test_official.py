@@ -98,8 +98,7 @@ def test_every_honest_case_passes():
 
 
 def test_no_forged_case_passes():
-    """All but those that only read, which this floor leaves open (docs/sandbox.md)."""
-    chosen = [case for case in cases("forgeries.jsonl") if not case["id"].startswith("leak-")]
+    chosen = cases("forgeries.jsonl")
     limits = {"cpu_seconds": 1, "wall_seconds": 2}
     work = [(c["id"], lambda c=c: run(official(c["task"]), c["code"], **limits)) for c in chosen]
     failed = sweep(work)
