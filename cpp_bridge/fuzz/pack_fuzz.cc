@@ -1,5 +1,6 @@
-// The pack reader on hostile bytes: it may only throw organ::Error. The first byte chooses how the rest is used, so that the
-// fuzzer need not discover a length field before it reaches the JSON, nor valid JSON before it reaches the model.
+// The pack reader on hostile bytes: it may only throw organ::Error. The first byte chooses how the rest is used, so
+// that the fuzzer need not discover a length field before it reaches the JSON, nor valid JSON before it reaches the
+// model.
 #include <cstdint>
 #include <string>
 

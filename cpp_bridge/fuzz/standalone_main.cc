@@ -1,6 +1,6 @@
-// Drives a LLVMFuzzerTestOneInput where libFuzzer is missing (GCC): random bytes and mutations of what it made so far,
-// without coverage feedback. It takes libFuzzer's two options that CI uses, so one command line serves both.
-//   NAME [-runs=N] [-max_len=N] [FILE...]
+// Drives a LLVMFuzzerTestOneInput where libFuzzer is missing (GCC): random bytes and mutations of what it made so
+// far, without coverage feedback. It takes libFuzzer's two options that CI uses, so one command line serves both.
+// NAME [-runs=N] [-max_len=N] [FILE...]
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -39,12 +39,10 @@ organ::Tokenizer sound_tokenizer(const char* pretokenizer, const char* normalize
 // composing with them, so a text that holds one comes back equal to its normal form only after normalisation.
 enum class Back { exact, normalised, equivalent, anything };
 
-void check_back(const organ::Tokenizer& tokenizer, const std::vector<int32_t>& ids, std::string_view text,
-                Back want) {
+void check_back(const organ::Tokenizer& tokenizer, const std::vector<int32_t>& ids, std::string_view text, Back want) {
   const std::string back = tokenizer.decode(ids);
   if (want == Back::exact) require(back == text, "the text did not come back");
-  if (want == Back::equivalent)
-    require(organ::nfc(back) == organ::nfc(text), "an equivalent text did not come back");
+  if (want == Back::equivalent) require(organ::nfc(back) == organ::nfc(text), "an equivalent text did not come back");
   if (want != Back::normalised) return;
   require(back == organ::nfc(text), "the normalised text did not come back");
   require(organ::nfc(back) == back, "normalising twice is not normalising once");
@@ -86,9 +84,8 @@ struct Reader {
 // Two bytes a character, from pages where normalisation and the regexes have something to do: random bytes
 // alone are hardly ever UTF-8.
 std::string characters(Reader in) {
-  constexpr char32_t kPages[] = {0x0,    0x0,    0x0,     0x100,   0x300,  0x900,  0xB00,
-                                 0x1100, 0x1100, 0x1E00,  0x2000,  0x2100, 0x3000, 0xAC00,
-                                 0xF900, 0xFB00, 0x11100, 0x1D100, 0x2F800};
+  constexpr char32_t kPages[] = {0x0,    0x0,    0x0,    0x100,  0x300,  0x900,  0xB00,   0x1100,  0x1100, 0x1E00,
+                                 0x2000, 0x2100, 0x3000, 0xAC00, 0xF900, 0xFB00, 0x11100, 0x1D100, 0x2F800};
   std::string text;
   while (in.left > 0) {
     const char32_t page = kPages[in.byte() % std::size(kPages)];

@@ -1,8 +1,7 @@
-#include "organ/organ.h"
-
 #include <pybind11/stl.h>
 
 #include "bind.h"
+#include "organ/organ.h"
 
 namespace py = pybind11;
 

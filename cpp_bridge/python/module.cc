@@ -1,4 +1,5 @@
-// The module `pytest_anchorgate._organ`: registers, and does nothing else. pytest_anchorgate/runtime.py is what users call.
+// The module `pytest_anchorgate._organ`: registers, and does nothing else. pytest_anchorgate/runtime.py is what
+// users call.
 #include "bind.h"
 #include "organ/error.h"
 

@@ -82,12 +82,13 @@ void bind_organ(py::module_& module) {
            py::arg("path"), py::arg("threads"), py::arg("isa"), py::arg("prefill_chunk"))
       .def("info", &info)
       // Keeps the organ alive as long as the view: the bytes are its mapping.
-      .def("pack_bytes",
-           [](const Organ& organ) {
-             const auto bytes = organ.pack_bytes();
-             return py::memoryview::from_memory(bytes.data(), static_cast<py::ssize_t>(bytes.size()));
-           },
-           py::keep_alive<0, 1>())
+      .def(
+          "pack_bytes",
+          [](const Organ& organ) {
+            const auto bytes = organ.pack_bytes();
+            return py::memoryview::from_memory(bytes.data(), static_cast<py::ssize_t>(bytes.size()));
+          },
+          py::keep_alive<0, 1>())
       .def("tokenize",
            [](const Organ& organ, const std::string& utf8) {
              const py::gil_scoped_release release;
@@ -97,10 +98,11 @@ void bind_organ(py::module_& module) {
       .def("generate", &generate, py::arg("prompts"), py::arg("limits"), py::arg("drafts"), py::arg("raw"),
            py::arg("progress"))
       .def("logits", &logits)
-      .def("score", [](Organ& organ, const Ids& prompt, const Ids& completion) {
-        const py::gil_scoped_release release;
-        return organ.score(prompt, completion);
-      })
+      .def("score",
+           [](Organ& organ, const Ids& prompt, const Ids& completion) {
+             const py::gil_scoped_release release;
+             return organ.score(prompt, completion);
+           })
       .def("cancel", &Organ::cancel);
 }
 

@@ -27,8 +27,8 @@ AddedTokens::AddedTokens(std::span<const int32_t> added, const Vocabulary& vocab
       const std::string_view left = vocabulary_[a], right = vocabulary_[b];
       return left.size() != right.size() ? left.size() > right.size() : left < right;
     });
-    const auto twin = std::adjacent_find(
-        ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return vocabulary_[a] == vocabulary_[b]; });
+    const auto twin = std::adjacent_find(ids.begin(), ids.end(),
+                                         [&](int32_t a, int32_t b) { return vocabulary_[a] == vocabulary_[b]; });
     if (twin != ids.end())
       throw PackError("tokenizer.added: ids " + std::to_string(twin[0]) + " and " + std::to_string(twin[1]) +
                       " have the same text");
@@ -37,15 +37,13 @@ AddedTokens::AddedTokens(std::span<const int32_t> added, const Vocabulary& vocab
 
 void AddedTokens::add_row(size_t row, int32_t id, int32_t special) {
   if (!vocabulary_.contains(id))
-    fail(row, "id " + std::to_string(id) + " is out of range, there are " +
-                  std::to_string(vocabulary_.size()) + " tokens");
-  if (special != 0 && special != 1)
-    fail(row, "the flag is " + std::to_string(special) + ", but must be 0 or 1");
+    fail(row,
+         "id " + std::to_string(id) + " is out of range, there are " + std::to_string(vocabulary_.size()) + " tokens");
+  if (special != 0 && special != 1) fail(row, "the flag is " + std::to_string(special) + ", but must be 0 or 1");
   if (is_added_[static_cast<size_t>(id)]) fail(row, "id " + std::to_string(id) + " appears twice");
   const std::string_view text = vocabulary_[id];
   if (text.empty()) fail(row, "token " + std::to_string(id) + " is empty");
-  if (find_invalid_utf8(text) != std::string_view::npos)
-    fail(row, "token " + std::to_string(id) + " is not UTF-8");
+  if (find_invalid_utf8(text) != std::string_view::npos) fail(row, "token " + std::to_string(id) + " is not UTF-8");
   is_added_[static_cast<size_t>(id)] = true;
   by_first_byte_[first_byte(text)].push_back(id);
 }

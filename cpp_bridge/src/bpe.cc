@@ -27,13 +27,13 @@ uint64_t pair_of(int32_t left, int32_t right) {
 void check_row(size_t row, std::span<const int32_t, 3> ids, const Vocabulary& vocabulary) {
   for (const int32_t id : ids)
     if (!vocabulary.contains(id))
-      fail(row, "id " + std::to_string(id) + " is out of range, there are " +
-                    std::to_string(vocabulary.size()) + " tokens");
+      fail(row,
+           "id " + std::to_string(id) + " is out of range, there are " + std::to_string(vocabulary.size()) + " tokens");
   const std::string_view left = vocabulary[ids[0]], right = vocabulary[ids[1]], result = vocabulary[ids[2]];
   if (left.empty() || right.empty()) fail(row, "merges an empty token");
   if (result.size() != left.size() + right.size() || !result.starts_with(left) || !result.ends_with(right))
-    fail(row, "token " + std::to_string(ids[2]) + " is not token " + std::to_string(ids[0]) +
-                  " followed by token " + std::to_string(ids[1]));
+    fail(row, "token " + std::to_string(ids[2]) + " is not token " + std::to_string(ids[0]) + " followed by token " +
+                  std::to_string(ids[1]));
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ char32_t folded(char32_t point) {
 
 template <class Range>
 const Range* find_range(std::span<const Range> ranges, char32_t point) {
-  const auto range = std::lower_bound(ranges.begin(), ranges.end(), point,
-                                      [](const Range& r, char32_t p) { return r.last < p; });
+  const auto range =
+      std::lower_bound(ranges.begin(), ranges.end(), point, [](const Range& r, char32_t p) { return r.last < p; });
   return range != ranges.end() && range->first <= point ? &*range : nullptr;
 }
 
@@ -37,9 +37,7 @@ CharKind char_kind(char32_t point) {
 
 }  // namespace
 
-bool is_digit(const Character& c) {
-  return c.kind == CharKind::number || find_range(kDigitsOnly, c.point) != nullptr;
-}
+bool is_digit(const Character& c) { return c.kind == CharKind::number || find_range(kDigitsOnly, c.point) != nullptr; }
 
 std::vector<Character> characters_of(std::string_view text) {
   std::vector<Character> characters;
@@ -55,9 +53,7 @@ std::vector<Character> characters_of(std::string_view text) {
 
 const Character* contraction_end(const Character* c, bool ignore_case) {
   if (c->point != '\'' || c[1].kind == CharKind::boundary) return c;
-  const auto letter = [ignore_case](const Character& at) {
-    return ignore_case ? folded(at.point) : at.point;
-  };
+  const auto letter = [ignore_case](const Character& at) { return ignore_case ? folded(at.point) : at.point; };
   const char32_t first = letter(c[1]), second = letter(c[2]);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return c + 2;
   if ((first == 'r' || first == 'v') && second == 'e') return c + 3;

@@ -1,5 +1,5 @@
-// Watches a completion as it grows and tells when the code block with the answer is closed, so that generation can stop
-// there: what a chat model writes after its function is explanation, and explanation costs most of the tokens.
+// Watches a completion as it grows and tells when the code block with the answer is closed, so that generation can
+// stop there: what a chat model writes after its function is explanation, and explanation costs most of the tokens.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ class CodeBlockWatcher {
  private:
   void end_line();
 
-  std::string line_;          // the current line so far
-  char fence_ = '\0';         // '`' or '~' inside a block, else '\0'
+  std::string line_;   // the current line so far
+  char fence_ = '\0';  // '`' or '~' inside a block, else '\0'
   bool has_function_ = false;
   bool closed_ = false;
 };

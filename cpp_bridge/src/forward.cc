@@ -9,8 +9,9 @@
 namespace organ {
 namespace {
 
-// A unit of work for one thread: 4 panels are 64 columns, 115 KB of weights at K = 896, so that panels and activations of a
-// row block share a 512 KB L2; 8 for few rows, where the kernel takes up to 8 panels at once and reads each only once.
+// A unit of work for one thread: 4 panels are 64 columns, 115 KB of weights at K = 896, so that panels and
+// activations of a row block share a 512 KB L2; 8 for few rows, where the kernel takes up to 8 panels at once and
+// reads each only once.
 constexpr int kPanelsPerChunk = 4;
 constexpr int kPanelsPerChunkFewRows = 8;
 constexpr int kFewRows = 4;
@@ -66,8 +67,8 @@ void Forward::resize(std::span<const Row> rows) {
   int longest = 0;
   for (const Row& row : rows) longest = std::max(longest, row.position + 1);
   rope_.extend(longest);
-  const size_t need = static_cast<size_t>(config_.heads / config_.kv_heads) *
-                      static_cast<size_t>(ceil_div(longest, kLanes) * kLanes);
+  const size_t need =
+      static_cast<size_t>(config_.heads / config_.kv_heads) * static_cast<size_t>(ceil_div(longest, kLanes) * kLanes);
   for (auto& scratch : scores_)
     if (scratch.size() < need) scratch.resize(need);
 }
@@ -88,9 +89,8 @@ void Forward::normalise(const float* weight) {
 
 void Forward::for_panels(int panels, const PanelsFn& work) {
   const int size = rows_ <= kFewRows ? kPanelsPerChunkFewRows : kPanelsPerChunk;
-  threads_.run(ceil_div(panels, size), [&](int chunk, int) {
-    work(chunk * size, std::min(panels, (chunk + 1) * size));
-  });
+  threads_.run(ceil_div(panels, size),
+               [&](int chunk, int) { work(chunk * size, std::min(panels, (chunk + 1) * size)); });
 }
 
 // q, k and v share their input, so they are one loop: [normed] -> [q_size | kv_size | kv_size].
@@ -163,8 +163,7 @@ void Forward::add_product(const std::vector<float>& input, const PanelMatrix& w)
   for_panels(w.panels, [&](int first, int last) {
     const int column = first * kLanes;
     kernels_.gemm(in, rows_, w.data, w.k, first, last, {product.data + column, product.stride});
-    for (int m = 0; m < rows_; ++m)
-      kernels_.add(x.row(m) + column, product.row(m) + column, (last - first) * kLanes);
+    for (int m = 0; m < rows_; ++m) kernels_.add(x.row(m) + column, product.row(m) + column, (last - first) * kLanes);
   });
 }
 
@@ -177,8 +176,7 @@ void Forward::feed_forward(const Layer& layer) {
     const int column = first * kLanes;
     kernels_.gemm(x, rows_, layer.gate.data, layer.gate.k, first, last, {gate.data + column, gate.stride});
     kernels_.gemm(x, rows_, layer.up.data, layer.up.k, first, last, {up.data + column, up.stride});
-    for (int m = 0; m < rows_; ++m)
-      kernels_.swiglu(gate.row(m) + column, up.row(m) + column, (last - first) * kLanes);
+    for (int m = 0; m < rows_; ++m) kernels_.swiglu(gate.row(m) + column, up.row(m) + column, (last - first) * kLanes);
   });
 }
 

@@ -14,8 +14,8 @@
 
 namespace organ {
 
-// One token at one position of one sequence. Rows of a sequence come in ascending position, and every earlier position is
-// either in the cache or an earlier row of the same call.
+// One token at one position of one sequence. Rows of a sequence come in ascending position, and every earlier
+// position is either in the cache or an earlier row of the same call.
 struct Row {
   KvCache* cache;
   int position;
@@ -56,14 +56,14 @@ class Forward {
   RopeTable rope_;
 
   int rows_ = 0;
-  std::vector<float> x_;          // [rows, hidden]: the residual stream
-  std::vector<float> normed_;     // [rows, hidden]
-  std::vector<float> q_;          // [rows, q_size]
-  std::vector<float> k_, v_;      // [rows, kv_size]
-  std::vector<float> attention_;  // [rows, q_size]
-  std::vector<float> product_;    // [rows, hidden]
-  std::vector<float> gate_, up_;  // [rows, intermediate]
-  std::vector<float> logits_;     // [kLogitRows, padded vocab]
+  std::vector<float> x_;                    // [rows, hidden]: the residual stream
+  std::vector<float> normed_;               // [rows, hidden]
+  std::vector<float> q_;                    // [rows, q_size]
+  std::vector<float> k_, v_;                // [rows, kv_size]
+  std::vector<float> attention_;            // [rows, q_size]
+  std::vector<float> product_;              // [rows, hidden]
+  std::vector<float> gate_, up_;            // [rows, intermediate]
+  std::vector<float> logits_;               // [kLogitRows, padded vocab]
   std::vector<std::vector<float>> scores_;  // a worker: [heads of a group, longest length padded to 16]
 };
 

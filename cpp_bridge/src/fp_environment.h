@@ -1,4 +1,5 @@
-// Sets the floating-point environment of numerics.h (rule 7) for a scope: round to nearest even, subnormals kept, no traps.
+// Sets the floating-point environment of numerics.h (rule 7) for a scope: round to nearest even, subnormals kept,
+// no traps.
 #pragma once
 
 #if defined(__SSE__)

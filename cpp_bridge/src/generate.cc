@@ -20,8 +20,8 @@ class Sequence {
         tokenizer_(tokenizer),
         stop_ids_(stop_ids),
         // The last new token is never fed back, so it needs no place in the cache.
-        limit_(std::min(prompt.max_new_tokens,
-                        model.config.max_positions - static_cast<int>(prompt.tokens.size()) + 1)),
+        limit_(
+            std::min(prompt.max_new_tokens, model.config.max_positions - static_cast<int>(prompt.tokens.size()) + 1)),
         draft_(std::min<size_t>(prompt.draft.size(), static_cast<size_t>(std::max(limit_ - 1, 0)))),
         cache_(std::make_unique<KvCache>(model.config.layers, model.config.kv_heads, model.config.head_dim,
                                          static_cast<int>(prompt.tokens.size()) + limit_)) {
@@ -47,8 +47,8 @@ class Sequence {
     return {cache_.get(), static_cast<int>(prompt_.tokens.size()) + generated() - 1, result_.token_ids.back(), true};
   }
 
-  // During prefill: logits of the prompt's last row, then of each draft row in order. Each draft token is compared with the
-  // choice made before it; what stands behind the first mismatch was computed for nothing and is ignored.
+  // During prefill: logits of the prompt's last row, then of each draft row in order. Each draft token is compared
+  // with the choice made before it; what stands behind the first mismatch was computed for nothing and is ignored.
   void take_prefill_logits(const float* logits) {
     if (finished_ || draft_rejected_) return;
     take_logits(logits);
@@ -102,7 +102,8 @@ class Sequence {
 
 class Batch {
  public:
-  Batch(Forward& forward, const std::atomic<bool>& cancelled, const ProgressFn& progress, std::vector<Sequence>& sequences)
+  Batch(Forward& forward, const std::atomic<bool>& cancelled, const ProgressFn& progress,
+        std::vector<Sequence>& sequences)
       : forward_(forward), cancelled_(cancelled), progress_(progress), sequences_(sequences) {}
 
   void prefill(size_t chunk) {
@@ -152,7 +153,10 @@ class Batch {
 
   void report() const {
     if (!progress_) return;
-    Progress now{.finished = 0, .total = static_cast<int>(sequences_.size()), .prompt_tokens = prompt_tokens_, .generated_tokens = 0};
+    Progress now{.finished = 0,
+                 .total = static_cast<int>(sequences_.size()),
+                 .prompt_tokens = prompt_tokens_,
+                 .generated_tokens = 0};
     for (const Sequence& sequence : sequences_) {
       now.finished += sequence.finished() ? 1 : 0;
       now.generated_tokens += sequence.generated();
@@ -173,9 +177,10 @@ std::string_view bytes_of(const Tokenizer& tokenizer, int32_t token) {
   return static_cast<size_t>(token) < tokenizer.size() ? tokenizer.token(token) : std::string_view();
 }
 
-std::vector<Completion> generate(Forward& forward, const Model& model, const Kernels& kernels, const Tokenizer& tokenizer,
-                                 const DecodeSettings& settings, const std::vector<Prompt>& prompts,
-                                 const std::atomic<bool>& cancelled, const ProgressFn& progress) {
+std::vector<Completion> generate(Forward& forward, const Model& model, const Kernels& kernels,
+                                 const Tokenizer& tokenizer, const DecodeSettings& settings,
+                                 const std::vector<Prompt>& prompts, const std::atomic<bool>& cancelled,
+                                 const ProgressFn& progress) {
   std::vector<Sequence> sequences;
   sequences.reserve(prompts.size());
   for (const Prompt& prompt : prompts) sequences.emplace_back(prompt, model, kernels, tokenizer, settings.stop_ids);

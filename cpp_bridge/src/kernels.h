@@ -25,8 +25,8 @@ inline constexpr int kMaxHeadsPerGroup = 64;
 
 // One query position of one sequence against one KV head: the `heads` query heads that share it.
 struct Attention {
-  const float* q;     // [heads, head_dim], rope applied
-  const float* keys;  // [ceil(length / 16), head_dim, 16]: panels of 16 keys; lanes beyond `length` are ignored
+  const float* q;       // [heads, head_dim], rope applied
+  const float* keys;    // [ceil(length / 16), head_dim, 16]: panels of 16 keys; lanes beyond `length` are ignored
   const float* values;  // [length, head_dim]
   float* scores;        // scratch [heads, ceil(length / 16) * 16]
   float* out;           // [heads, head_dim]
@@ -39,8 +39,8 @@ struct Attention {
 struct Kernels {
   const char* isa;
 
-  // Rule 1. y[m][16 p + i] for m < rows and panels p in [first, last); w points at panel 0 of [panels, k/2, 16, 2] BF16.
-  // Column 16 * first of the product goes to column 0 of y.
+  // Rule 1. y[m][16 p + i] for m < rows and panels p in [first, last); w points at panel 0 of [panels, k/2, 16, 2]
+  // BF16. Column 16 * first of the product goes to column 0 of y.
   void (*gemm)(ConstRows x, int rows, const uint16_t* w, int k, int first, int last, Rows y);
   // Rule 2. n is a multiple of 16.
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);

@@ -53,7 +53,8 @@ inline __m256 power_of_two(__m256 rounded) {
 inline V16 power_of_two(V16 rounded) { return {power_of_two(rounded.low), power_of_two(rounded.high)}; }
 
 inline __m256i words(const uint16_t* cell) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(cell)); }
-// A cell is 16 columns by 2 k: the even k is the low half of each word, and a shift widens it; the odd one needs a mask.
+// A cell is 16 columns by 2 k: the even k is the low half of each word, and a shift widens it; the odd one needs a
+// mask.
 inline V16 widen_even(const uint16_t* cell) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(words(cell), 16)),
           _mm256_castsi256_ps(_mm256_slli_epi32(words(cell + 16), 16))};
@@ -64,9 +65,10 @@ inline V16 widen_odd(const uint16_t* cell) {
           _mm256_castsi256_ps(_mm256_and_si256(words(cell + 16), mask))};
 }
 
-// Sixteen registers: 5 rows by 1 panel are 10 accumulators, 2 weights, 1 broadcast and the mask of widen_odd. 6 rows fit by
-// count, but GCC 12 then keeps two accumulators on the stack: 87 against 116 GFLOP/s in cache on Zen 5 (peak 128 at 4 GHz).
-// Fewer rows take more panels, since an FMA takes 4 cycles and two start in each: 8 chains keep the units busy.
+// Sixteen registers: 5 rows by 1 panel are 10 accumulators, 2 weights, 1 broadcast and the mask of widen_odd. 6
+// rows fit by count, but GCC 12 then keeps two accumulators on the stack: 87 against 116 GFLOP/s in cache on Zen 5
+// (peak 128 at 4 GHz). Fewer rows take more panels, since an FMA takes 4 cycles and two start in each: 8 chains
+// keep the units busy.
 constexpr int kMaxTileRows = 5;
 #define ORGAN_PANELS_BY_ROWS(f) f<1, 4>, f<2, 2>, f<3, 1>, f<4, 1>, f<5, 1>
 

@@ -38,7 +38,8 @@ inline V16 power_of_two(V16 rounded) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
 }
 
-// A cell is 16 columns by 2 k: the even k is the low half of each word, and a shift widens it; the odd one needs a mask.
+// A cell is 16 columns by 2 k: the even k is the low half of each word, and a shift widens it; the odd one needs a
+// mask.
 inline V16 widen_even(const uint16_t* cell) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_load_si512(cell), 16));
 }
@@ -47,8 +48,8 @@ inline V16 widen_odd(const uint16_t* cell) {
       _mm512_and_si512(_mm512_load_si512(cell), _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
 }
 
-// Thirty-two registers: 12 rows by 2 panels are 24 accumulators, 2 weights, 1 broadcast. Fewer rows take more panels: 8
-// chains at the least keep two FMA units of 4 cycles busy.
+// Thirty-two registers: 12 rows by 2 panels are 24 accumulators, 2 weights, 1 broadcast. Fewer rows take more
+// panels: 8 chains at the least keep two FMA units of 4 cycles busy.
 constexpr int kMaxTileRows = 12;
 #define ORGAN_PANELS_BY_ROWS(f) \
   f<1, 8>, f<2, 4>, f<3, 4>, f<4, 4>, f<5, 2>, f<6, 2>, f<7, 2>, f<8, 2>, f<9, 2>, f<10, 2>, f<11, 2>, f<12, 2>

@@ -1,5 +1,5 @@
-// The executable specification of numerics.h: as plain as C++ allows, and slow. When a kernel and this file differ in one
-// bit, the kernel is wrong.
+// The executable specification of numerics.h: as plain as C++ allows, and slow. When a kernel and this file differ
+// in one bit, the kernel is wrong.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -109,7 +109,6 @@ float sum_exp(const float* x, int64_t n, float shift) {
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar", gemm,    rms_norm,   attend, add,
-                                swiglu,   maximum, all_finite, sum_exp};
+const Kernels kScalarKernels = {"scalar", gemm, rms_norm, attend, add, swiglu, maximum, all_finite, sum_exp};
 
 }  // namespace organ

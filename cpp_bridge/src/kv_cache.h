@@ -1,5 +1,5 @@
-// Keys and values of one sequence, for all layers. Memory is reserved for the whole capacity and touched only as tokens
-// come, so a sequence that stops early never costs its limit.
+// Keys and values of one sequence, for all layers. Memory is reserved for the whole capacity and touched only as
+// tokens come, so a sequence that stops early never costs its limit.
 #pragma once
 
 #include <cstdint>

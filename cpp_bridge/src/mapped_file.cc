@@ -28,13 +28,13 @@ MappedFile::MappedFile(const std::string& path) {
   };
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) fail("cannot open");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.fd, &info) != 0) fail("cannot stat");
   if (!S_ISREG(info.st_mode)) throw PackError("pack " + path + ": not a regular file");
   if (info.st_size == 0) throw PackError("pack " + path + ": the file is empty");
   size_ = static_cast<size_t>(info.st_size);
-  // MAP_PRIVATE: later writes of others to the file may or may not show, so a pack must be replaced by rename, which is
-  // how every writer of ours does it.
+  // MAP_PRIVATE: later writes of others to the file may or may not show, so a pack must be replaced by rename,
+  // which is how every writer of ours does it.
   void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
   if (map == MAP_FAILED) fail("cannot map");
   ::madvise(map, size_, MADV_WILLNEED);

@@ -49,8 +49,9 @@ Config Config::from_pack(const Pack& pack) {
           "planck.version: this runtime reads version 1, the pack is version " + pack.text("planck.version"));
   require(pack.text("planck.layout") == kLayoutId,
           "planck.layout: this runtime reads " + std::string(kLayoutId) + ", not " + pack.text("planck.layout"));
-  require(pack.text("planck.numerics") == kNumericsId,
-          "planck.numerics: this runtime computes " + std::string(kNumericsId) + ", not " + pack.text("planck.numerics"));
+  require(
+      pack.text("planck.numerics") == kNumericsId,
+      "planck.numerics: this runtime computes " + std::string(kNumericsId) + ", not " + pack.text("planck.numerics"));
   const auto size = [&](const char* key, int64_t high) { return static_cast<int>(pack.integer(key, 1, high)); };
   Config c;
   c.architecture = pack.text("planck.architecture");
@@ -72,8 +73,8 @@ Config Config::from_pack(const Pack& pack) {
   require(c.heads % c.kv_heads == 0, "planck.num_attention_heads: " + std::to_string(c.heads) +
                                          " is not a multiple of planck.num_key_value_heads " +
                                          std::to_string(c.kv_heads));
-  require(c.heads / c.kv_heads <= kMaxHeadsPerGroup, "planck.num_attention_heads: more than " +
-                                                         std::to_string(kMaxHeadsPerGroup) + " query heads a KV head");
+  require(c.heads / c.kv_heads <= kMaxHeadsPerGroup,
+          "planck.num_attention_heads: more than " + std::to_string(kMaxHeadsPerGroup) + " query heads a KV head");
   require_multiple_of_16(c.hidden_size, "planck.hidden_size");
   require_multiple_of_16(c.intermediate_size, "planck.intermediate_size");
   require_multiple_of_16(c.head_dim, "planck.head_dim");

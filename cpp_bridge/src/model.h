@@ -40,21 +40,21 @@ struct PanelMatrix {
 };
 
 struct Layer {
-  const float* input_norm;      // [hidden]
-  PanelMatrix q, k, v;          // [q_size | kv_size, hidden]
-  const float* q_bias;          // [q_size] or null
-  const float* k_bias;          // [kv_size] or null
-  const float* v_bias;          // [kv_size] or null
-  PanelMatrix o;                // [hidden, q_size]
-  const float* post_norm;       // [hidden]
-  PanelMatrix gate, up;         // [intermediate, hidden]
-  PanelMatrix down;             // [hidden, intermediate]
+  const float* input_norm;  // [hidden]
+  PanelMatrix q, k, v;      // [q_size | kv_size, hidden]
+  const float* q_bias;      // [q_size] or null
+  const float* k_bias;      // [kv_size] or null
+  const float* v_bias;      // [kv_size] or null
+  PanelMatrix o;            // [hidden, q_size]
+  const float* post_norm;   // [hidden]
+  PanelMatrix gate, up;     // [intermediate, hidden]
+  PanelMatrix down;         // [hidden, intermediate]
 };
 
 struct Model {
   Config config;
-  PanelMatrix embedding;  // [vocab, hidden]
-  PanelMatrix output;     // [vocab, hidden]; the embedding itself where the pack ties them
+  PanelMatrix embedding;    // [vocab, hidden]
+  PanelMatrix output;       // [vocab, hidden]; the embedding itself where the pack ties them
   const float* final_norm;  // [hidden]
   std::vector<Layer> layers;
   int64_t parameters;  // logical elements of all weights, a tied embedding counted once

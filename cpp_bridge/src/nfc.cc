@@ -34,9 +34,7 @@ const Decomposition* decomposition(char32_t point) {
   return row != kDecompositions.end() && row->point == point ? &*row : nullptr;
 }
 
-void append_unit(std::vector<Unit>& units, char32_t point) {
-  units.push_back({point, combining_class(point)});
-}
+void append_unit(std::vector<Unit>& units, char32_t point) { units.push_back({point, combining_class(point)}); }
 
 // Only the first half of a decomposition can decompose further: the table's generator checks that.
 void append_decomposed(std::vector<Unit>& units, char32_t point) {
@@ -61,8 +59,7 @@ void reorder(std::vector<Unit>& units) {
       continue;
     }
     const auto end = std::find_if(run, units.end(), [](const Unit& u) { return u.combining_class == 0; });
-    std::stable_sort(run, end,
-                     [](const Unit& a, const Unit& b) { return a.combining_class < b.combining_class; });
+    std::stable_sort(run, end, [](const Unit& a, const Unit& b) { return a.combining_class < b.combining_class; });
     run = end;
   }
 }
@@ -71,8 +68,7 @@ void reorder(std::vector<Unit>& units) {
 char32_t composed(char32_t first, char32_t second) {
   if (first - kLBase < kLCount && second - kVBase < kVCount)
     return kSBase + ((first - kLBase) * kVCount + (second - kVBase)) * kTCount;
-  if (first - kSBase < kSCount && (first - kSBase) % kTCount == 0 && second > kTBase &&
-      second - kTBase < kTCount)
+  if (first - kSBase < kSCount && (first - kSBase) % kTCount == 0 && second > kTBase && second - kTBase < kTCount)
     return first + (second - kTBase);
   const auto row = std::lower_bound(kCompositions.begin(), kCompositions.end(), Composition{first, second, 0},
                                     [](const Composition& a, const Composition& b) {

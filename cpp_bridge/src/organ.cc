@@ -61,8 +61,8 @@ Tokenizer read_tokenizer(const Pack& pack, int vocab_size) {
                        .pretokenizer = pack.text("planck.tokenizer.pretokenizer"),
                        .normalizer = pack.text("planck.tokenizer.normalizer")});
   if (tokenizer.size() > static_cast<size_t>(vocab_size))
-    throw PackError("tokenizer.token_offsets: " + std::to_string(tokenizer.size()) + " tokens, but planck.vocab_size is " +
-                    std::to_string(vocab_size));
+    throw PackError("tokenizer.token_offsets: " + std::to_string(tokenizer.size()) +
+                    " tokens, but planck.vocab_size is " + std::to_string(vocab_size));
   return tokenizer;
 }
 
@@ -107,7 +107,9 @@ struct Organ::State {
 
   Prompt prepare(const Request& request, size_t index) const {
     const std::string what = "prompts[" + std::to_string(index) + "]";
-    Prompt prompt{.tokens = {}, .draft = request.draft, .max_new_tokens = request.max_new_tokens,
+    Prompt prompt{.tokens = {},
+                  .draft = request.draft,
+                  .max_new_tokens = request.max_new_tokens,
                   .stop_at_code_end = !request.raw};
     try {
       prompt.tokens = tokenizer.encode(request.raw ? request.prompt : prefix + request.prompt + suffix);
@@ -215,8 +217,8 @@ Score Organ::score(std::span<const int32_t> prompt, std::span<const int32_t> com
     const int32_t token = completion[row + 1 - prompt.size()];
     const float largest = s.kernels.maximum(logits, vocab);
     const double normaliser = dmath::log(static_cast<double>(s.kernels.sum_exp(logits, vocab, largest)));
-    const float other = std::max(s.kernels.maximum(logits, token),
-                                 s.kernels.maximum(logits + token + 1, vocab - token - 1));
+    const float other =
+        std::max(s.kernels.maximum(logits, token), s.kernels.maximum(logits + token + 1, vocab - token - 1));
     score.log_probabilities.push_back(static_cast<double>(logits[token]) - static_cast<double>(largest) - normaliser);
     score.margins.push_back(logits[token] - other);
   });

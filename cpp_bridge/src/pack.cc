@@ -190,12 +190,11 @@ const Tensor& Pack::tensor(std::string_view name, DType dtype, std::vector<int64
   if (found == tensors_.end()) fail(std::string(name), "missing");
   const Tensor& tensor = found->second;
   if (tensor.dtype != dtype)
-    fail(std::string(name), "dtype is " + std::string(info_of(tensor.dtype).name) + ", expected " +
-                                std::string(info_of(dtype).name));
+    fail(std::string(name),
+         "dtype is " + std::string(info_of(tensor.dtype).name) + ", expected " + std::string(info_of(dtype).name));
   const bool fits = std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end(),
                                [](int64_t want, int64_t have) { return want < 0 || want == have; });
-  if (!fits)
-    fail(std::string(name), "shape is " + shape_text(tensor.shape) + ", expected " + shape_text(shape));
+  if (!fits) fail(std::string(name), "shape is " + shape_text(tensor.shape) + ", expected " + shape_text(shape));
   return tensor;
 }
 

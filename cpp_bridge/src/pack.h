@@ -1,9 +1,10 @@
 // The `.planck` container: one file is one organ. docs/pack-format.md is the specification.
 //
-// Goals: any safetensors tool opens it; loading is one mmap, nothing is copied or converted; every byte belongs to one
-// tensor; weights lie in the kernels' own panel layout; a malformed file is a PackError that names the field.
+// Goals: any safetensors tool opens it; loading is one mmap, nothing is copied or converted; every byte belongs to
+// one tensor; weights lie in the kernels' own panel layout; a malformed file is a PackError that names the field.
 // Non-goals: several files (a half-copied organ must not load), compression (it would cost the mmap), big-endian
-// machines, other layouts (the builder converts once, the loader never), trusting the file (every offset is checked).
+// machines, other layouts (the builder converts once, the loader never), trusting the file (every offset is
+// checked).
 #pragma once
 
 #include <cstddef>

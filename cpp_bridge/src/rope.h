@@ -1,5 +1,5 @@
-// Rotary position embedding (https://arxiv.org/abs/2104.09864) in the half-split form of Llama and Qwen2: element i is
-// paired with element i + head_dim / 2. Rule 5 of numerics.h.
+// Rotary position embedding (https://arxiv.org/abs/2104.09864) in the half-split form of Llama and Qwen2: element i
+// is paired with element i + head_dim / 2. Rule 5 of numerics.h.
 #pragma once
 
 #include <cstddef>

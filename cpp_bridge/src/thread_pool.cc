@@ -5,8 +5,8 @@
 namespace organ {
 namespace {
 
-// About 20 microseconds of looking before a thread sleeps: a layer's loops follow each other within that, and on a shared
-// machine a longer spin takes the core from the one who has the work.
+// About 20 microseconds of looking before a thread sleeps: a layer's loops follow each other within that, and on a
+// shared machine a longer spin takes the core from the one who has the work.
 constexpr int kSpins = 1000;
 
 inline void pause() {

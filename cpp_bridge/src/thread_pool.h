@@ -18,8 +18,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()). Chunks are taken one by one, so a
-  // thread that the kernel took off its core does not hold up the rest. `work` must not throw. One loop at a time.
+  // Calls work(chunk, worker) once for each chunk in [0, chunks), worker in [0, size()). Chunks are taken one by
+  // one, so a thread that the kernel took off its core does not hold up the rest. `work` must not throw. One loop
+  // at a time.
   void run(int chunks, const std::function<void(int chunk, int worker)>& work);
 
  private:

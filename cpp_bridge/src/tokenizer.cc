@@ -24,21 +24,17 @@ constexpr size_t kMaxTextBytes = size_t{1} << 30;
 Pretokenize pretokenizer_named(std::string_view name) {
   if (name == "qwen2") return pretokenize_qwen2;
   if (name == "smollm") return pretokenize_smollm;
-  throw PackError("planck.tokenizer.pretokenizer: unknown \"" + std::string(name) +
-                  "\", expected qwen2 or smollm");
+  throw PackError("planck.tokenizer.pretokenizer: unknown \"" + std::string(name) + "\", expected qwen2 or smollm");
 }
 
 bool normalizer_is_nfc(std::string_view name) {
   if (name != "nfc" && name != "none")
-    throw PackError("planck.tokenizer.normalizer: unknown \"" + std::string(name) +
-                    "\", expected nfc or none");
+    throw PackError("planck.tokenizer.normalizer: unknown \"" + std::string(name) + "\", expected nfc or none");
   return name == "nfc";
 }
 
 // Published vocabularies may lack bytes that their training text never had, but not those of plain text.
-bool plain_text(int byte) {
-  return (byte >= ' ' && byte <= '~') || byte == '\t' || byte == '\n' || byte == '\r';
-}
+bool plain_text(int byte) { return (byte >= ' ' && byte <= '~') || byte == '\t' || byte == '\n' || byte == '\r'; }
 
 // The token of each byte, -1 where there is none. Added tokens do not count: they stand for text, not for
 // bytes.
@@ -112,8 +108,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
 
 std::string_view Tokenizer::token(int32_t id) const {
   if (!state_->vocabulary.contains(id))
-    throw TextError("token id " + std::to_string(id) + " is out of range, there are " +
-                    std::to_string(size()) + " tokens");
+    throw TextError("token id " + std::to_string(id) + " is out of range, there are " + std::to_string(size()) +
+                    " tokens");
   return state_->vocabulary[id];
 }
 

@@ -21,11 +21,11 @@ Vocabulary::Vocabulary(std::span<const uint8_t> token_bytes, std::span<const int
   if (offsets_.front() != 0) fail(" row 0: " + std::to_string(offsets_.front()) + " instead of 0");
   for (size_t row = 1; row < offsets_.size(); ++row)
     if (offsets_[row] < offsets_[row - 1])
-      fail(" row " + std::to_string(row) + ": " + std::to_string(offsets_[row]) +
-           " lies before the row above, " + std::to_string(offsets_[row - 1]));
+      fail(" row " + std::to_string(row) + ": " + std::to_string(offsets_[row]) + " lies before the row above, " +
+           std::to_string(offsets_[row - 1]));
   if (static_cast<size_t>(offsets_.back()) != bytes_.size())
-    fail(" row " + std::to_string(offsets_.size() - 1) + ": ends at " + std::to_string(offsets_.back()) +
-         ", but " + "tokenizer.token_bytes has " + std::to_string(bytes_.size()) + " bytes");
+    fail(" row " + std::to_string(offsets_.size() - 1) + ": ends at " + std::to_string(offsets_.back()) + ", but " +
+         "tokenizer.token_bytes has " + std::to_string(bytes_.size()) + " bytes");
 }
 
 std::string_view Vocabulary::operator[](int32_t id) const {

@@ -59,28 +59,28 @@ inline int run_all() {
 
 }  // namespace check
 
-#define TEST(name)                                                 \
-  static void test_##name();                                       \
+#define TEST(name)                                                  \
+  static void test_##name();                                        \
   static const check::Register register_##name{#name, test_##name}; \
   static void test_##name()
 
-#define CHECK(condition)                                            \
-  do {                                                              \
-    if (!(condition)) check::fail(__FILE__, __LINE__, #condition);  \
+#define CHECK(condition)                                           \
+  do {                                                             \
+    if (!(condition)) check::fail(__FILE__, __LINE__, #condition); \
   } while (false)
 
 #define CHECK_EQ(a, b) check::equal((a), (b), #a " and " #b, __FILE__, __LINE__)
 
 // `substring` must be in the message: an error that does not name the field at fault is a defect.
-#define CHECK_THROWS(type, expression, substring)                                                        \
-  do {                                                                                                   \
-    try {                                                                                                \
-      (void)(expression);                                                                                \
-      check::fail(__FILE__, __LINE__, #expression " did not throw");                                     \
-    } catch (const type& error) {                                                                        \
-      if (std::string(error.what()).find(substring) == std::string::npos)                                \
+#define CHECK_THROWS(type, expression, substring)                                                                 \
+  do {                                                                                                            \
+    try {                                                                                                         \
+      (void)(expression);                                                                                         \
+      check::fail(__FILE__, __LINE__, #expression " did not throw");                                              \
+    } catch (const type& error) {                                                                                 \
+      if (std::string(error.what()).find(substring) == std::string::npos)                                         \
         check::fail(__FILE__, __LINE__, std::string("message without \"") + (substring) + "\": " + error.what()); \
-    }                                                                                                    \
+    }                                                                                                             \
   } while (false)
 
 #define TEST_MAIN() \

@@ -17,7 +17,8 @@ TEST(exp_and_log_are_within_two_ulp) {
   for (double x = -690.0; x < 690.0; x += 0.37)
     worst_exp = std::max(worst_exp, relative(dmath::exp(x), std::exp(static_cast<long double>(x))));
   for (double x = 1e-12; x < 1e12; x *= 1.013)
-    if (std::abs(x - 1.0) > 1e-3) worst_log = std::max(worst_log, relative(dmath::log(x), std::log(static_cast<long double>(x))));
+    if (std::abs(x - 1.0) > 1e-3)
+      worst_log = std::max(worst_log, relative(dmath::log(x), std::log(static_cast<long double>(x))));
   CHECK(worst_exp < 4.5e-16);
   CHECK(worst_log < 4.5e-16);
   CHECK_EQ(dmath::log(1.0), 0.0);

@@ -1,4 +1,5 @@
-// Every kernel of every instruction set against kernels_scalar.cc, the executable specification: memcmp, no tolerance.
+// Every kernel of every instruction set against kernels_scalar.cc, the executable specification: memcmp, no
+// tolerance.
 #include "kernels.h"
 
 #include <cmath>
@@ -96,8 +97,15 @@ TEST(attend_matches_and_ignores_keys_beyond_the_length) {
         const auto run = [&](const Kernels& kernels) {
           std::vector<float> scores(static_cast<size_t>(heads * padded), kPoison);
           std::vector<float> out(static_cast<size_t>(heads * dim), kPoison);
-          kernels.attend({.q = q.data(), .keys = keys.data(), .values = values.data(), .scores = scores.data(),
-                          .out = out.data(), .heads = heads, .head_dim = dim, .length = length, .scale = 0.125f});
+          kernels.attend({.q = q.data(),
+                          .keys = keys.data(),
+                          .values = values.data(),
+                          .scores = scores.data(),
+                          .out = out.data(),
+                          .heads = heads,
+                          .head_dim = dim,
+                          .length = length,
+                          .scale = 0.125f});
           return out;
         };
         const auto expected = run(kScalarKernels);
@@ -147,7 +155,8 @@ TEST(exp_matches_everywhere_and_is_accurate) {
       worst = std::max(worst, std::abs(static_cast<double>(expected) - truth) / truth);
     }
   }
-  // Half an ulp of the result, half of the last sum, and a polynomial good to 2^-25: 1.5 * 2^-24 = 8.9e-8, rounded up.
+  // Half an ulp of the result, half of the last sum, and a polynomial good to 2^-25: 1.5 * 2^-24 = 8.9e-8, rounded
+  // up.
   CHECK(worst < 1.0e-7);
 }
 

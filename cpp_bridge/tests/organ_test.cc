@@ -1,5 +1,5 @@
-// The whole runtime on small random packs: results must not depend on instruction set, threads, batch, chunks or drafts, to
-// the last bit.
+// The whole runtime on small random packs: results must not depend on instruction set, threads, batch, chunks or
+// drafts, to the last bit.
 #include "organ/organ.h"
 
 #include <cstring>
@@ -30,14 +30,24 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 bool same(const Completion& a, const Completion& b) {
-  return a.token_ids == b.token_ids && same(a.margins, b.margins) && a.text == b.text && a.finish_reason == b.finish_reason;
+  return a.token_ids == b.token_ids && same(a.margins, b.margins) && a.text == b.text &&
+         a.finish_reason == b.finish_reason;
 }
 
 const std::vector<tiny::Shape>& shapes() {
   static const std::vector<tiny::Shape> all = [] {
     tiny::Shape qwen;
-    tiny::Shape llama{.architecture = "llama", .hidden = 48, .intermediate = 80, .layers = 3, .heads = 3, .kv_heads = 1,
-                      .head_dim = 16, .vocab = 272, .tied = false, .bias = false, .seed = 8};
+    tiny::Shape llama{.architecture = "llama",
+                      .hidden = 48,
+                      .intermediate = 80,
+                      .layers = 3,
+                      .heads = 3,
+                      .kv_heads = 1,
+                      .head_dim = 16,
+                      .vocab = 272,
+                      .tied = false,
+                      .bias = false,
+                      .seed = 8};
     return std::vector<tiny::Shape>{qwen, llama};
   }();
   return all;
@@ -47,18 +57,25 @@ TEST(logits_have_the_same_bits_whatever_computes_them) {
   for (const tiny::Shape& shape : shapes()) {
     const tiny::TempFile file(tiny::builder(shape).pack());
     const auto ids = ids_of(70, 3);
-    const auto expected = logits_of(*Organ::load(file.path(), {.threads = 1, .isa = "scalar", .prefill_chunk = 1000}), ids);
+    const auto expected =
+        logits_of(*Organ::load(file.path(), {.threads = 1, .isa = "scalar", .prefill_chunk = 1000}), ids);
     for (const std::string_view isa : available_isas())
       for (const int threads : {1, 2, 3})
         for (const int chunk : {1, 7, 64, 1000})
-          CHECK(same(expected, logits_of(*Organ::load(file.path(), {.threads = threads, .isa = std::string(isa), .prefill_chunk = chunk}), ids)));
+          CHECK(same(expected,
+                     logits_of(*Organ::load(file.path(),
+                                            {.threads = threads, .isa = std::string(isa), .prefill_chunk = chunk}),
+                               ids)));
   }
 }
 
 std::vector<Request> requests(int count) {
   std::vector<Request> all;
   for (int i = 0; i < count; ++i)
-    all.push_back({.prompt = "prompt " + std::string(static_cast<size_t>(i % 5) * 9, 'x') + std::to_string(i), .draft = {}, .max_new_tokens = 5 + i % 13, .raw = false});
+    all.push_back({.prompt = "prompt " + std::string(static_cast<size_t>(i % 5) * 9, 'x') + std::to_string(i),
+                   .draft = {},
+                   .max_new_tokens = 5 + i % 13,
+                   .raw = false});
   return all;
 }
 
@@ -100,10 +117,10 @@ TEST(drafts_change_nothing_but_the_count_of_accepted_tokens) {
     auto all = requests(6);
     const auto plain = organ->generate(all, {});
     for (size_t i = 0; i < all.size(); ++i) all[i].draft = plain[i].token_ids;
-    all[1].draft[2] = (all[1].draft[2] + 1) % 256;  // wrong in the middle
-    all[2].draft[0] = (all[2].draft[0] + 1) % 256;  // wrong at once
-    all[3].draft.resize(1);                         // short
-    all[4].draft.insert(all[4].draft.end(), 40, 5); // longer than the limit
+    all[1].draft[2] = (all[1].draft[2] + 1) % 256;   // wrong in the middle
+    all[2].draft[0] = (all[2].draft[0] + 1) % 256;   // wrong at once
+    all[3].draft.resize(1);                          // short
+    all[4].draft.insert(all[4].draft.end(), 40, 5);  // longer than the limit
     const auto drafted = organ->generate(all, {});
     for (size_t i = 0; i < all.size(); ++i) CHECK(same(plain[i], drafted[i]));
     CHECK_EQ(drafted[0].accepted_draft_tokens, static_cast<int>(plain[0].token_ids.size()) - 1);
@@ -149,15 +166,18 @@ TEST(arguments_are_checked_and_named) {
   CHECK_THROWS(TextError, organ->logits(none, out), "no tokens");
   CHECK_THROWS(TextError, organ->logits(long_ids, out), "at most 512");
   CHECK_THROWS(TextError, organ->score(none, one), "prompt_ids");
-  CHECK_THROWS(TextError, organ->generate({{.prompt = "\xff", .draft = {}, .max_new_tokens = 1, .raw = true}}, {}), "prompts[0]");
-  CHECK_THROWS(TextError, organ->generate({{.prompt = "a", .draft = {999}, .max_new_tokens = 1, .raw = true}}, {}), "draft[0]");
+  CHECK_THROWS(TextError, organ->generate({{.prompt = "\xff", .draft = {}, .max_new_tokens = 1, .raw = true}}, {}),
+               "prompts[0]");
+  CHECK_THROWS(TextError, organ->generate({{.prompt = "a", .draft = {999}, .max_new_tokens = 1, .raw = true}}, {}),
+               "draft[0]");
   CHECK_THROWS(Error, Organ::load(file.path(), {.threads = -1}), "threads");
   CHECK_THROWS(Error, Organ::load(file.path(), {.isa = "mmx"}), "mmx");
   CHECK_THROWS(Error, Organ::load(file.path(), {.prefill_chunk = 0}), "prefill_chunk");
   CHECK_THROWS(PackError, Organ::load(file.path() + ".missing", {}), "cannot open");
   CHECK_THROWS(PackError, Organ::load("/tmp", {}), "regular file");
   CHECK_EQ(organ->generate({}, {}).size(), size_t{0});
-  CHECK_EQ(organ->generate({{.prompt = "a", .draft = {}, .max_new_tokens = 0, .raw = true}}, {}).front().finish_reason, "length");
+  CHECK_EQ(organ->generate({{.prompt = "a", .draft = {}, .max_new_tokens = 0, .raw = true}}, {}).front().finish_reason,
+           "length");
 }
 
 TEST(an_id_of_the_padded_vocabulary_has_no_bytes) {

@@ -68,7 +68,8 @@ TEST(offsets_are_checked) {
   const std::string begin = b.header().substr(at, b.header().find(',', at) - at);
   const long offset = std::stol(begin);
   const auto with_offsets = [&](long from, long to) {
-    read_with_header(norm + begin + "," + std::to_string(offset + 256), norm + std::to_string(from) + "," + std::to_string(to));
+    read_with_header(norm + begin + "," + std::to_string(offset + 256),
+                     norm + std::to_string(from) + "," + std::to_string(to));
   };
   with_offsets(offset, offset + 256);
   CHECK_THROWS(PackError, with_offsets(0, 256), "overlaps");
@@ -81,7 +82,11 @@ TEST(offsets_are_checked) {
 
 TEST(json_is_strict) {
   CHECK_THROWS(PackError, read_with_header("\"model.norm.weight\"", "\"model.embed_tokens.weight\""), "appears twice");
-  CHECK_THROWS(PackError, read_with_header("\"F32\"", "\"F\xff" "2\""), "not UTF-8");
+  CHECK_THROWS(PackError,
+               read_with_header("\"F32\"",
+                                "\"F\xff"
+                                "2\""),
+               "not UTF-8");
   CHECK_THROWS(PackError, read_with_header("\"F32\"", "\"\\ud800\""), "surrogate");
   CHECK_THROWS(PackError, read_with_header("\"F32\"", "\"F16\""), "F16");
   CHECK_THROWS(PackError, read_with_header("\"F32\"", "5"), "dtype");

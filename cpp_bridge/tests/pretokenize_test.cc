@@ -11,8 +11,7 @@ std::string joined(void (*pretokenize)(std::string_view, organ::Pieces&), std::s
   organ::Pieces pieces;
   pretokenize(text, pieces);
   std::string result;
-  for (const std::string_view piece : pieces)
-    result += std::string(result.empty() ? "" : "|") + std::string(piece);
+  for (const std::string_view piece : pieces) result += std::string(result.empty() ? "" : "|") + std::string(piece);
   return result;
 }
 

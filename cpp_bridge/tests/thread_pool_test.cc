@@ -18,7 +18,8 @@ TEST(every_chunk_runs_once_in_every_round) {
         CHECK(worker >= 0 && worker < threads);
         runs[static_cast<size_t>(chunk)].fetch_add(1);
       });
-      for (int chunk = 0; chunk < 37; ++chunk) CHECK_EQ(runs[static_cast<size_t>(chunk)].load(), chunk < chunks ? 1 : 0);
+      for (int chunk = 0; chunk < 37; ++chunk)
+        CHECK_EQ(runs[static_cast<size_t>(chunk)].load(), chunk < chunks ? 1 : 0);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Builds small random packs in memory and on disk for the tests: the whole container, written by hand, so that the reader is
-// checked against the specification (docs/pack-format.md) and not against the Python writer.
+// Builds small random packs in memory and on disk for the tests: the whole container, written by hand, so that the
+// reader is checked against the specification (docs/pack-format.md) and not against the Python writer.
 #pragma once
 
 #include <unistd.h>
@@ -45,7 +45,8 @@ class Builder {
  public:
   std::map<std::string, std::string> metadata;
 
-  void add(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape, const std::string& bytes) {
+  void add(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape,
+           const std::string& bytes) {
     std::string dims;
     for (const int64_t dim : shape) dims += (dims.empty() ? "" : ",") + std::to_string(dim);
     entries_ += ",\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + dims + "],\"data_offsets\":[" +
@@ -54,7 +55,8 @@ class Builder {
   }
 
   template <class T>
-  void add(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape, const std::vector<T>& values) {
+  void add(const std::string& name, const std::string& dtype, const std::vector<int64_t>& shape,
+           const std::vector<T>& values) {
     add(name, dtype, shape, std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)));
   }
 

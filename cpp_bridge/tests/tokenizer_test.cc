@@ -16,8 +16,7 @@ namespace {
 
 // he, ll, hell, lo in this order of rank, and two added tokens of which one begins the other.
 struct Hello : SmallTables {
-  int32_t he = add_merge('h', 'e'), ll = add_merge('l', 'l'), hell = add_merge(he, ll),
-          lo = add_merge('l', 'o');
+  int32_t he = add_merge('h', 'e'), ll = add_merge('l', 'l'), hell = add_merge(he, ll), lo = add_merge('l', 'o');
   int32_t tag = add_added("<|a|>"), longer_tag = add_added("<|a|>b", false);
 };
 
@@ -68,8 +67,7 @@ TEST(decoding_gives_the_exact_bytes) {
 
 TEST(ids_out_of_range) {
   const Tokenizer tokenizer = Hello().build();
-  CHECK_THROWS(TextError, tokenizer.decode(Ids{0, 262}),
-               "token id 262 is out of range, there are 262 tokens");
+  CHECK_THROWS(TextError, tokenizer.decode(Ids{0, 262}), "token id 262 is out of range, there are 262 tokens");
   CHECK_THROWS(TextError, tokenizer.token(-1), "token id -1");
 }
 
@@ -145,13 +143,11 @@ TEST(malformed_merges) {
   for (const int32_t id : {-1, 262, 2147483647}) {
     t = Hello();
     t.merges[4] = id;
-    CHECK_THROWS(PackError, t.build(),
-                 "tokenizer.merges row 1: id " + std::to_string(id) + " is out of range");
+    CHECK_THROWS(PackError, t.build(), "tokenizer.merges row 1: id " + std::to_string(id) + " is out of range");
   }
   t = Hello();
   t.merges[2] = t.ll;
-  CHECK_THROWS(PackError, t.build(),
-               "tokenizer.merges row 0: token 257 is not token 104 followed by token 101");
+  CHECK_THROWS(PackError, t.build(), "tokenizer.merges row 0: token 257 is not token 104 followed by token 101");
   t = Hello();
   t.merges.insert(t.merges.end(), {'h', 'e', t.he});
   CHECK_THROWS(PackError, t.build(), "tokenizer.merges row 4: the pair of row 0 again");

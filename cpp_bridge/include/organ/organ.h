@@ -30,8 +30,8 @@ struct Request {
   std::string prompt;          // UTF-8
   std::vector<int32_t> draft;  // what the completion may begin with; only ever a matter of speed
   int max_new_tokens = 256;
-  // false: the pack's template goes around the prompt, and generation also stops at the end of the answer's code block.
-  // true: the prompt is taken as it is, and only stop ids and the limit end the completion.
+  // false: the pack's template goes around the prompt, and generation also stops at the end of the answer's code
+  // block. true: the prompt is taken as it is, and only stop ids and the limit end the completion.
   bool raw = false;
 };
 
