@@ -13,6 +13,7 @@ from pytest_anchorgate.anchors import Anchor, AnchorSet
 from pytest_anchorgate.baseline import (
     STATUSES,
     Baseline,
+    BaselineError,
     Dropped,
     PackIdentity,
     Recorded,
@@ -30,7 +31,7 @@ from pytest_anchorgate.wire import MAX_LINE, printable
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
-class RecordRefused(ValueError):
+class RecordRefused(BaselineError):
     """The user has to decide something first; one line."""
 
 

@@ -56,15 +56,16 @@ def test_the_last_failed_alone_prove_nothing(gate: Gate) -> None:
     assert words in result.outlines
 
 
+NOTHING_RUNS = ["--collect-only", "--setup-plan", "--setup-only", "--fixtures", "--markers", "--help"]
+
+
 @pytest.mark.parametrize(
-    "flag", ["--collect-only", "--setup-plan", "--setup-only", "--fixtures", "--markers", "--help"]
+    "args", [*((flag,) for flag in NOTHING_RUNS), ("--collect-only", "-n2"), ("--setup-plan", "-n2")]
 )
-def test_modes_that_run_nothing_are_no_pass(gate: Gate, flag: str, dist: tuple[str, ...]) -> None:
-    if dist and flag not in ("--collect-only", "--setup-plan"):
-        pytest.skip("xdist has no part in this mode")
-    result = gate.run(flag, *dist)
+def test_modes_that_run_nothing_are_no_pass(gate: Gate, args: tuple[str, ...]) -> None:
+    result = gate.run(*args)
     assert result.ret == 11
-    assert f"{flag} runs no tests" in result.stdout.str() + result.stderr.str()
+    assert f"{args[0]} runs no tests" in result.stdout.str() + result.stderr.str()
     assert "engine fma" not in result.stdout.str()
 
 
