@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import CodeType
-from typing import Any
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+    from typing import Any
 
 _COMPARE, _TRUTH = "__anchorgate_compare__", "__anchorgate_truth__"
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -28,7 +30,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Failure:
     """An assertion that did not hold.
 
@@ -37,10 +38,13 @@ class Failure:
         compared: Whether it was a comparison, so that `got` and `expected` are its two sides.
     """
 
-    source: str
-    compared: bool
-    got: Any = None
-    expected: Any = None
+    __slots__ = ("compared", "expected", "got", "source")
+
+    def __init__(self, source: str, compared: bool, got: Any = None, expected: Any = None) -> None:
+        self.source = source
+        self.compared = compared
+        self.got = got
+        self.expected = expected
 
 
 class Watch:

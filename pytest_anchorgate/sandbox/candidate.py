@@ -9,14 +9,17 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from . import frames
 from .codec_format import CodecError
 from .decode import Decoder
 from .encode import Encoder
 from .limits import Limits, LimitsError, confine
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 RPC = 3
 MODULE = "candidate"

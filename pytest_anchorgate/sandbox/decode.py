@@ -7,10 +7,13 @@ CodecError.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any
 
 from . import codec_format as f
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Decoder:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from . import codec_format as f
 
-_Writer = Callable[["Encoder", Any, int], None]
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    _Writer = Callable[["Encoder", Any, int], None]
+
 _REAL, _IMAG = complex.__dict__["real"], complex.__dict__["imag"]
 
 

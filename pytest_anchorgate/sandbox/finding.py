@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from types import TracebackType
-from typing import Any
-
 from .asserts import Watch
 from .proxy import Session
 from .standins import Opaque, RemoteIterator
 from .text import escape, lines, show, show_typed, source_line
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
 
 # Beyond the statuses of a Verdict: `gone` (the candidate hung up; the launcher knows how its process ended)
 # and `memory` (the code ran out of it).
 KINDS = frozenset({"passed", "failed", "error", "refused", "gone", "memory"})
 
 
-@dataclass(frozen=True, slots=True)
 class Finding:
-    """The judge's message; every text is escaped and capped already."""
+    """The judge's message; every text is escaped and capped already.
 
-    kind: str
-    reason: str
-    detail: str = ""
-    calls: int = 0
-    test: str = ""
-    got: str = ""
-    expected: str = ""
-    level: str = ""
+    Attributes: kind (one of KINDS), and the fields of a Verdict that the judge knows.
+    """
+
+    __slots__ = ("calls", "detail", "expected", "got", "kind", "level", "reason", "test")
+
+    def __init__(
+        self,
+        kind: str,
+        reason: str,
+        detail: str = "",
+        calls: int = 0,
+        test: str = "",
+        got: str = "",
+        expected: str = "",
+        level: str = "",
+    ) -> None:
+        self.kind = kind
+        self.reason = reason
+        self.detail = detail
+        self.calls = calls
+        self.test = test
+        self.got = got
+        self.expected = expected
+        self.level = level
 
     def to_plain(self, nonce: bytes) -> dict[str, Any]:
         """As a dict for the codec, with the proof that it comes from the judge."""
-        return {"nonce": nonce} | {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"nonce": nonce} | {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_plain(cls, value: Any, nonce: bytes) -> Finding | None:
         """Read `to_plain` back; None if it is anything else or the nonce is another."""
-        if type(value) is not dict or value.pop("nonce", None) != nonce:
+        if type(value) is not dict or value.pop("nonce", None) != nonce or set(value) != set(cls.__slots__):
             return None
-        kinds = {field.name: int if field.name == "calls" else str for field in fields(cls)}
-        if set(value) != set(kinds) or any(type(value[name]) is not kind for name, kind in kinds.items()):
+        if any(type(item) is not (int if name == "calls" else str) for name, item in value.items()):
             return None
         return cls(**value) if value["kind"] in KINDS else None
 

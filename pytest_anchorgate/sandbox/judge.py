@@ -9,8 +9,6 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from dataclasses import dataclass, replace
-from typing import Any
 
 from . import frames
 from .asserts import Watch
@@ -21,30 +19,35 @@ from .limits import Limits, LimitsError, confine
 from .proxy import AnchorFault, Gone, Session, Violation
 from .text import escape
 
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from typing import Any
+
 RPC, CONTROL = 3, 4
 VERDICT = b"V"
 
 
-@dataclass(frozen=True, slots=True)
 class Job:
     """What the launcher sends; `check` is empty if there are tests."""
 
-    nonce: bytes
-    code: str
-    entry_point: str
-    tests: tuple[str, ...]
-    check: str
-    setup: str
-    prompt: str
+    def __init__(self, sent: dict[str, Any]) -> None:
+        self.nonce: bytes = sent["nonce"]
+        self.code: str = sent["code"]
+        self.entry_point: str = sent["entry_point"]
+        self.tests: tuple[str, ...] = sent["tests"]
+        self.check: str = sent["check"]
+        self.setup: str = sent["setup"]
+        self.prompt: str = sent["prompt"]
 
 
 def main(limits: Limits) -> None:
     """Read the job, judge, report once, then wait until the launcher has looked at the candidate."""
-    job = Job(**Decoder().decode(frames.read_frame(CONTROL)[2]))
+    job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
     try:
         confine(limits, read_all=True)
         session = Session(RPC)
-        finding = replace(judge(job, session), level=session.level)
+        finding = judge(job, session)
+        finding.level = session.level
     except LimitsError as error:
         finding = Finding("refused", escape(f"this platform cannot confine the judge: {error}"))
     frames.write_frame(CONTROL, VERDICT, 0, Encoder().encode(finding.to_plain(job.nonce)))

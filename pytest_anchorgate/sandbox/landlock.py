@@ -1,21 +1,23 @@
 """Landlock for the candidate: it may read the standard library and what that loads, and nothing else.
 
 Rules only add rights, so a folder cannot be granted and a part of it taken away: the library is granted
-entry by entry, which leaves out site-packages, where anchors and benchmark data may lie. No /proc: the memory of the
-calling process, which knows the tests, would be readable there.
+entry by entry, which leaves out site-packages, where anchors and benchmark data may lie. No /proc: the memory
+of the calling process, which knows the tests, would be readable there.
 https://docs.kernel.org/userspace-api/landlock.html
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
 import stat
 import struct
 import sys
-from collections.abc import Iterator
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
@@ -80,9 +82,10 @@ def _grants() -> Iterator[tuple[str, int]]:
 
 
 def _names(folder: str) -> list[str]:
-    with contextlib.suppress(OSError):
+    try:
         return os.listdir(folder)  # noqa: PTH208 - pathlib would cost its import in every start
-    return []
+    except OSError:
+        return []
 
 
 def _grant(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
 
 from . import landlock, seccomp
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
     1,
@@ -29,14 +32,13 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _OPEN_FILES = 64
 _STACK = 8 << 20
-_T = TypeVar("_T")
+_SIGKILL = 9
 
 
 class LimitsError(OSError):
     """This platform does not provide a limit that verification needs."""
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """What one process may use.
 
@@ -46,9 +48,12 @@ class Limits:
         parent: Process id of the launcher; the process dies with it.
     """
 
-    cpu_seconds: int
-    memory_mb: int
-    parent: int
+    __slots__ = ("cpu_seconds", "memory_mb", "parent")
+
+    def __init__(self, *, cpu_seconds: int, memory_mb: int, parent: int) -> None:
+        self.cpu_seconds = cpu_seconds
+        self.memory_mb = memory_mb
+        self.parent = parent
 
 
 def keep_descriptors(wanted: list[int]) -> None:
@@ -75,7 +80,7 @@ def confine(limits: Limits, *, read_all: bool) -> str:
         LimitsError: A layer could not be set up; the message names it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    _layer("parent-death signal", lambda: _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL))
+    _layer("parent-death signal", lambda: _prctl(libc, _PR_SET_PDEATHSIG, _SIGKILL))
     if os.getppid() != limits.parent:
         raise LimitsError("parent-death signal: the parent is gone")
     _layer("session", _check_session)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
-from typing import Any
 
 from . import frames
 from .codec_format import MAX_ITERATORS, MAX_PULLS, CodecError
 from .decode import Decoder
 from .encode import Encoder
 from .standins import Opaque, RemoteIterator
+
+TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 # Exceptions that may come back as themselves. Not StopIteration: `all(map(test, cases))` would take it for
 # the end of the cases and hold. Not SystemExit, KeyboardInterrupt, GeneratorExit, nor any test framework's
