@@ -24,7 +24,8 @@ from .verdict import Status, Verdict
 
 _HEAD = struct.Struct("<cII")
 _MAX_REPORT = 1 << 20
-_GRACE = 2.0
+_CANDIDATE_GRACE = 2.0
+_JUDGE_GRACE = 10.0  # it only has to exit, but a loaded machine may take its time to let it
 _SLACK = 0.05
 
 
@@ -90,13 +91,13 @@ def _follow(
     except (ConnectionError, EOFError):
         pass
     if finding is not None and finding.kind == "gone":
-        candidate.wait(_GRACE)  # its exit status says why it hung up
+        candidate.wait(_CANDIDATE_GRACE)  # its exit status says why it hung up
     alive = candidate.alive()
     if finding is not None:
         control.close()  # the judge may go
-        judge.wait(_GRACE)
+        judge.wait(_JUDGE_GRACE)
     elif not timed_out:
-        judge.wait(_GRACE)
+        judge.wait(_JUDGE_GRACE)
     return _Run(finding, timed_out, alive, candidate.kill(), judge.kill())
 
 

@@ -19,7 +19,8 @@ _NR, _ARCH = 0, 4
 _PR_SET_SECCOMP, _FILTER = 22, 2
 _CLONE_THREAD = 0x10000
 _WRITING = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000
-_TIOCSTI = 0x5412
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what opening and closing streams asks for.
+_IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTL_ALLOWED = (15, 16, 0x53564D41)
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -55,6 +56,7 @@ _DENIED = {
     **{"utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88)},
     **{"setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463)},
     **{"removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16)},
+    **{"removexattrat": (466, 466), "open_tree_attr": (467, 467), "file_setattr": (469, 469)},
     **{"truncate": (76, 45), "creat": (85, -1), "unlink": (87, -1), "unlinkat": (263, 35), "rmdir": (84, -1)},
     **{"rename": (82, -1), "renameat": (264, 38), "renameat2": (316, 276), "mkdir": (83, -1)},
     **{"mkdirat": (258, 34), "link": (86, -1), "linkat": (265, 37), "symlink": (88, -1)},
@@ -127,9 +129,9 @@ def program(machine: str, pid: int) -> bytes:
     body += _when(_SENDTO[column], 4, [_op(_JUMP_EQUAL, 0, 1, 0), deny, *_high_zero(4)])
     body += _when(_TGKILL[column], 0, [_op(_JUMP_EQUAL, pid, 0, 1), allow, deny])
     body += _when(_PRLIMIT[column], 2, [_op(_JUMP_EQUAL, 0, 1, 0), deny, *_high_zero(2)])
-    body += _when(_IOCTL[column], 1, [_op(_JUMP_EQUAL, _TIOCSTI, 0, 1), deny, allow])
-    prctl = [op for option in _PRCTL_ALLOWED for op in (_op(_JUMP_EQUAL, option, 0, 1), allow)]
-    body += _when(_PRCTL[column], 0, [*prctl, deny])
+    for call, argument, allowed in ((_IOCTL, 1, _IOCTL_ALLOWED), (_PRCTL, 0, _PRCTL_ALLOWED)):
+        known = [op for value in allowed for op in (_op(_JUMP_EQUAL, value, 0, 1), allow)]
+        body += _when(call[column], argument, [*known, deny])
     return b"".join([*body, allow])
 
 

@@ -51,6 +51,7 @@ DENIED = {
     "become dumpable": "prctl(4, 1, 0, 0, 0)",
     "shared memory": "call(ctypes.CDLL(None, use_errno=True).shmget, 77, 4096, 0o1600)",
     "a keyring": "call(ctypes.CDLL(None, use_errno=True).keyctl, 0, -3, 0)",
+    "file attributes": "__import__('fcntl').ioctl(os.open(os.__file__, os.O_RDONLY), 0x40086602, bytes(8))",
     "memfd": "os.memfd_create('x')",
     "namespaces": "call(ctypes.CDLL(None, use_errno=True).unshare, 0x10000000)",
     "ptrace": "call(ctypes.CDLL(None, use_errno=True).ptrace, 0, 0, 0, 0)",
