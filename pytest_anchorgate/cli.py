@@ -176,7 +176,9 @@ def _progress(at_most_tokens: int) -> Iterator[RichProgress | LineProgress]:
         with RichProgress(console, at_most_tokens) as bar:
             yield bar
     else:
-        yield LineProgress(lambda line: click.echo(line, err=True), expected_tokens=at_most_tokens)
+        yield LineProgress(
+            lambda line: click.echo(line, err=True), expected_tokens=at_most_tokens, guess="at most"
+        )
 
 
 if __name__ == "__main__":

@@ -22,15 +22,21 @@ def describe_engine(info: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "unknown"
 
 
-def describe(progress: EngineProgress, expected_tokens: int) -> str:
-    """Anchors done, tokens, speed, and the time left if production's answers are a guide to its length."""
+def describe(progress: EngineProgress, expected_tokens: int, guess: str = "about") -> str:
+    """Anchors done, tokens, speed, and the time left.
+
+    Args:
+        progress: how far the batch is.
+        expected_tokens: how many there will be.
+        guess: "about" if that is what production needed, "at most" if it is the limit.
+    """
     rate = progress.generated_tokens / progress.seconds if progress.seconds > 0 else 0.0
     parts = [f"{progress.finished} of {progress.total} anchors", f"{progress.generated_tokens:,} tokens"]
     if rate > 0:
         parts.append(f"{rate:,.0f} tokens/s")
         left = (expected_tokens - progress.generated_tokens) / rate
         if left > 0:
-            parts.append(f"about {duration(left)} left")
+            parts.append(f"{guess} {duration(left)} left")
     return " · ".join(parts)
 
 
@@ -62,7 +68,7 @@ class LineProgress:
 
     Args:
         write_line: writes a line for good.
-        expected_tokens: how many tokens production needed; the candidate may need more or fewer.
+        expected_tokens: see `describe`; likewise `guess`.
         in_place: writes over the current line; None where the output is no terminal.
         clock: seconds that never go back.
     """
@@ -72,12 +78,14 @@ class LineProgress:
         write_line: Callable[[str], object],
         *,
         expected_tokens: int,
+        guess: str = "about",
         in_place: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write_line = write_line
         self._in_place = in_place
         self._expected = expected_tokens
+        self._guess = guess
         self._clock = clock
         self._next = clock() + PLAIN_SECONDS
         self._open = False
@@ -96,7 +104,7 @@ class LineProgress:
 
     def progress(self, progress: EngineProgress) -> None:
         """Shows how far the batch is: at once on a terminal, every few seconds and at the end elsewhere."""
-        text = describe(progress, self._expected)
+        text = describe(progress, self._expected, self._guess)
         if self._in_place is not None:
             self._rewrite(text)
         elif self._clock() >= self._next:
@@ -148,5 +156,5 @@ class RichProgress:
             self._task,
             total=progress.total,
             completed=progress.finished,
-            description=describe(progress, self._at_most),
+            description=describe(progress, self._at_most, "at most"),
         )
