@@ -42,9 +42,15 @@ class CMakeBuild(build_ext):
         ]  # fmt: skip
         if shutil.which("ninja"):
             configure += ["-G", "Ninja"]
-        _run(configure, "configuring the C++ runtime failed; it needs a C++20 compiler (GCC 11 or clang 14 and newer)")
+        _run(
+            configure,
+            "configuring the C++ runtime failed; it needs a C++20 compiler (GCC 11 or clang 14 and newer)",
+        )
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)
-        _run([_cmake(), "--build", str(build), "--target", "_organ", "-j", jobs], "compiling the C++ runtime failed")
+        _run(
+            [_cmake(), "--build", str(build), "--target", "_organ", "-j", jobs],
+            "compiling the C++ runtime failed",
+        )
         if not target.exists():
             raise SystemExit(
                 f"error: the C++ runtime was built, but not for this Python ({platform.python_version()}): "
@@ -55,7 +61,9 @@ class CMakeBuild(build_ext):
 def _cmake() -> str:
     found = shutil.which("cmake")
     if found is None:
-        raise SystemExit("error: cmake is missing: `pip install cmake`, or build without --no-build-isolation")
+        raise SystemExit(
+            "error: cmake is missing: `pip install cmake`, or build without --no-build-isolation"
+        )
     return found
 
 
@@ -63,16 +71,22 @@ def _pybind11_dir() -> str:
     try:
         import pybind11
     except ImportError:
-        raise SystemExit("error: pybind11 is missing: `pip install pybind11`, or build without --no-build-isolation") from None
+        raise SystemExit(
+            "error: pybind11 is missing: `pip install pybind11`, or build without --no-build-isolation"
+        ) from None
     return str(pybind11.get_cmake_dir())
 
 
 def _run(command: list[str], failure: str) -> None:
     """Run a build step; on failure show its last lines, which is where compilers say what is wrong."""
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
     if result.returncode != 0:
         tail = "\n".join(result.stdout.splitlines()[-40:])
-        raise SystemExit(f"{tail}\n\nerror: {failure} (exit status {result.returncode}): {' '.join(command[:3])} ...")
+        raise SystemExit(
+            f"{tail}\n\nerror: {failure} (exit status {result.returncode}): {' '.join(command[:3])} ..."
+        )
     sys.stdout.write(result.stdout)
 
 

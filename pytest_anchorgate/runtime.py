@@ -3,8 +3,8 @@
     organ = Organ.load("candidate.planck")
     completion = organ.generate(["Write a Python function `add(x, y)`."])[0]
 
-Results depend on the pack and the arguments alone: not on threads, batch, order, chunking or instruction set
-(docs/determinism.md, cpp_bridge/src/numerics.h).
+Results depend on the pack and the arguments alone: not on threads, batch, order, chunking or instruction
+set (docs/determinism.md, cpp_bridge/src/numerics.h).
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_anchorgate import _organ
+try:
+    from pytest_anchorgate import _organ
+except ImportError as error:
+    raise ImportError(
+        f"the compiled runtime is missing from {__package__} ({error}); "
+        "run `pip install .`, and start pytest as `pytest`, which does not import from the current folder"
+    ) from None
 from pytest_anchorgate._organ import Cancelled, NumericsError, OrganError, PackError, TextError
 
 if TYPE_CHECKING:
@@ -77,7 +83,8 @@ class Score:
 
     Attributes:
         log_probabilities: Natural logarithm of the token's probability.
-        margins: The token's logit minus the largest logit of any other token; negative where the organ prefers another.
+        margins: The token's logit minus the largest logit of any other token; negative where the organ
+            prefers another.
     """
 
     log_probabilities: list[float]
@@ -85,7 +92,7 @@ class Score:
 
 
 class Organ:
-    """One loaded pack. Its methods may be called from several threads; long ones run one after the other, without the GIL."""
+    """One loaded pack. Any thread may call its methods; long ones run one after the other, without the GIL."""
 
     def __init__(self, core: _organ.Organ) -> None:
         self._core = core
@@ -104,8 +111,8 @@ class Organ:
         Args:
             path: A `.planck` file.
             threads: Threads to compute with; by default as many as this process may run on.
-            isa: "scalar", "avx2" or "avx512"; by default the widest this processor has, or `ANCHORGATE_ISA`.
-            prefill_chunk: Rows of one prefill pass. Neither this nor the two before change a bit of any result.
+            isa: "scalar", "avx2" or "avx512"; by default `ANCHORGATE_ISA`, else the widest this processor has.
+            prefill_chunk: Rows of one prefill pass. None of these three changes a bit of any result.
 
         Raises:
             PackError: The file is no pack, is damaged, or asks for something this runtime does not support.
@@ -118,8 +125,8 @@ class Organ:
     def info(self) -> dict[str, str | int]:
         """The pack and how it runs.
 
-        Keys: pack_sha256 (of the very bytes that are mapped), identity, architecture, numerics, layout, isa, threads,
-        parameters, vocab_size, max_positions.
+        Keys: pack_sha256 (of the very bytes that are mapped), identity, architecture, numerics, layout, isa,
+        threads, parameters, vocab_size, max_positions.
         """
         return {"pack_sha256": hashlib.sha256(self._core.pack_bytes()).hexdigest(), **self._core.info()}
 
@@ -153,10 +160,12 @@ class Organ:
         Args:
             prompts: One text each.
             max_new_tokens: The limit, one for all or one a prompt.
-            drafts: For each prompt a guess of its completion (text, token ids or None). It is checked in one pass and used as
-                far as the organ agrees: a good guess makes the call faster, no guess changes its result.
-            raw: Take the prompts as they are and stop only at stop ids and the limit. Otherwise the pack's template goes
-                around each prompt, and a completion also ends where the answer's code block is closed.
+            drafts: For each prompt a guess of its completion (text, token ids or None). It is checked in one
+                pass and used as far as the organ agrees: a good guess makes the call faster, no guess
+                changes its result.
+            raw: Take the prompts as they are and stop only at stop ids and the limit. Otherwise the pack's
+                template goes around each prompt, and a completion also ends where the answer's code block
+                is closed.
             progress: Called every 50 ms or so, and at the end.
 
         Returns:

@@ -40,7 +40,7 @@ inline constexpr int kLanes = 16;
 
 // Rule 4: exp(x) = 2^n * exp(r) with n = round(x / ln 2), |r| <= ln(2) / 2. ln 2 is split so that n * kLn2High is
 // exact for |n| < 512 (kLn2High has 9 significant bits). The degree-7 polynomial is the minimax one of the Cephes
-// library's expf (https://www.netlib.org/cephes/); measured against exp in double over every F32 in range:
+// library's expf (https://www.netlib.org/cephes/); compared with exp in double from -90 to 90 in steps of 0.00137:
 // tests/kernels_test.cc.
 namespace exp_constants {
 inline constexpr float kLargest = 88.0f;    // exp(88) = 1.65e38 is finite; beyond, sigmoid is 0 anyway

@@ -30,7 +30,7 @@ def load_reference(pack: Path) -> transformers.PreTrainedModel:
     assert not unexpected
     assert set(missing) <= {"lm_head.weight"}
     model.tie_weights()
-    # Buffers of a model born on the meta device are empty: the rotary frequencies are computed anew, as from_pretrained does.
+    # Buffers of a model born on the meta device are empty: the rotary frequencies are computed anew.
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     return model.eval()
 
@@ -38,11 +38,11 @@ def load_reference(pack: Path) -> transformers.PreTrainedModel:
 def logit_bound(config: PackConfig, logits: np.ndarray) -> float:
     """How far two F32 evaluations of the same network may differ in a logit.
 
-    A chain of K fused additions rounds each partial sum: with partial sums growing like sqrt(k), the error is
-    u * sqrt(K) / sqrt(6) of the result's standard deviation (u = 2^-24; the probabilistic model of Higham and Mary,
-    https://doi.org/10.1137/18M1226312). A residual write passes two such products, the longer of K = intermediate size, in
-    each of two engines: at most 2 * u * sqrt(K). 2 * layers writes add in quadrature, and six standard deviations cover the
-    about 10^8 logits compared here.
+    A chain of K fused additions rounds each partial sum: with partial sums growing like sqrt(k), the error
+    is u * sqrt(K) / sqrt(6) of the result's standard deviation (u = 2^-24; the probabilistic model of Higham
+    and Mary, https://doi.org/10.1137/18M1226312). A residual write passes two such products, the longer of
+    K = intermediate size, in each of two engines: at most 2 * u * sqrt(K). 2 * layers writes add in
+    quadrature, and six standard deviations cover the about 10^8 logits compared here.
     """
     u = 2.0**-24
     relative = 2 * u * math.sqrt(config.intermediate_size) * math.sqrt(2 * config.num_hidden_layers)

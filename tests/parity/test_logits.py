@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from reference_model import load_reference, logit_bound  # noqa: E402
+
 from pytest_anchorgate.packs.reader import open_pack  # noqa: E402
 from pytest_anchorgate.runtime import Organ  # noqa: E402
-
-from reference_model import load_reference, logit_bound  # noqa: E402
 
 TOKENS = 140
 SOURCES = ("runtime.py", "extract.py", "verdict.py", "packs/planck.py", "sandbox/__init__.py")
