@@ -31,6 +31,16 @@ TEST(merges_apply_by_rank_then_from_the_left) {
   CHECK(tokenizer.encode("") == Ids{});
 }
 
+// (a, b) is queued at first, and stale once b has gone into bc: it must not let (a, bc) go before (bc, d).
+TEST(a_stale_pair_does_not_jump_the_queue) {
+  SmallTables t;
+  const int32_t bc = t.add_merge('b', 'c');
+  t.add_merge('a', 'b');
+  const int32_t bcd = t.add_merge(bc, 'd');
+  t.add_merge('a', bc);
+  CHECK(t.build().encode("abcd") == (Ids{'a', bcd}));
+}
+
 TEST(words_do_not_merge_with_each_other) {
   const Hello t;
   CHECK(t.build().encode("h2e") == (Ids{'h', '2', 'e'}));
