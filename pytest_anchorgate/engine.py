@@ -21,33 +21,20 @@ from typing import Any, Protocol
 from pytest_anchorgate.frames import FrameError, FrameReader, pack_frame
 from pytest_anchorgate.wire import is_margins, is_token_ids, printable
 
-HOST_MODULE = "pytest_anchorgate.engine_host"
+# Isolated and without site: the child starts with the standard library alone, so that a `json.py` among a
+# user's tests, which pytest puts in front of everything else, cannot take its place; the rest comes behind.
+_START = (
+    "import sys; sys.path += sys.argv[1:-1]; "
+    "from pytest_anchorgate.engine_host import main; sys.exit(main(sys.argv[-1:]))"
+)
 _STDERR_TAIL = 4096
 _LAST_LINES = 5
 _MESSAGE = 600
 _GRACE_SECONDS = 5.0
 # What Python, the dynamic linker and sanitizers need, and the choice of kernels, which does not change a bit.
 _KEPT_VARIABLES = (
-    *(
-        "PATH",
-        "HOME",
-        "TMPDIR",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "SYSTEMROOT",
-        "VIRTUAL_ENV",
-        "PYTHONHOME",
-    ),
-    *(
-        "LD_LIBRARY_PATH",
-        "LD_PRELOAD",
-        "DYLD_LIBRARY_PATH",
-        "ASAN_OPTIONS",
-        "UBSAN_OPTIONS",
-        "ANCHORGATE_ISA",
-    ),
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "ANCHORGATE_ISA"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS"),
 )
 
 
@@ -165,7 +152,7 @@ def generate(
         EngineRefused: the pack is not one, or cannot be read.
         EngineCrashed, EngineTimeout, EngineFailed: there is no answer; see there.
     """
-    with _Host(command or [sys.executable, "-m", HOST_MODULE], timeout) as host:
+    with _Host(command or _command(), timeout) as host:
         host.request(pack_frame(_message(request)))
         return _collect(host, request, listener)
 
@@ -361,15 +348,11 @@ def _signal_name(number: int) -> str:
         return "unknown"
 
 
+def _command() -> list[str]:
+    """The child's command line; it imports this very package, wherever that lies and however it was found."""
+    paths = [Path(__file__).parents[1], *map(Path, sys.path)]
+    return [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _START, *(str(p.absolute()) for p in paths)]
+
+
 def _environment() -> dict[str, str]:
-    """A clean environment in which the child imports the same package as this process."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    paths = [str(Path(entry).absolute()) for entry in sys.path]
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONSAFEPATH": "1",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUTF8": "1",
-    }
+    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}

@@ -1,8 +1,7 @@
 """The child that runs the model: loads one pack once, generates one batch, streams what it has, and ends.
 
-Run by `engine.generate` as `python -m pytest_anchorgate.engine_host FD`: the request comes as one frame on
-standard input, messages leave as frames on file descriptor FD. Standard output is not used, since native code
-may print there.
+Started by `engine.generate` with the number of a file descriptor, on which messages leave as frames. The
+request comes as one frame on standard input. Standard output is not used, since native code may print there.
 
 Messages: `loaded` {info}, `progress` {fields of Progress}, `completion` {index, ...}, `done` {seconds,
 tokens}, or `error` {kind: "refused" | "numerics" | "failed", message}. A pack that is refused is the user's
@@ -141,7 +140,3 @@ def _end_with_parent(descriptor: int) -> None:
     while os.read(descriptor, 1 << 16):
         pass
     os._exit(ORPHANED)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -190,11 +190,15 @@ def open_pack(spec: str, *, progress: bool) -> Pack:
     Raises:
         PackSourceError, PackFormatError, OSError: one line for the user.
     """
+    from pytest_anchorgate.packs.errors import PackFormatError
     from pytest_anchorgate.packs.planck import read_header
     from pytest_anchorgate.packs.resolve import resolve_pack
 
     path = Path(resolve_pack(spec, progress=progress)).absolute()
-    return Pack(path, path.name, read_header(path).metadata["planck.identity"])
+    identity = read_header(path).metadata.get("planck.identity")
+    if not identity:
+        raise PackFormatError(f"{path}: metadata lacks planck.identity")
+    return Pack(path, path.name, identity)
 
 
 def user_errors() -> tuple[type[Exception], ...]:

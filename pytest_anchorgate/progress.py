@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_SECONDS = 5.0
+_RATE_IS_KNOWN = 0.05
 
 
 def describe_engine(info: Mapping[str, Any]) -> str:
@@ -35,8 +37,9 @@ def describe(progress: EngineProgress, expected_tokens: int, guess: str = "about
     if rate > 0:
         parts.append(f"{rate:,.0f} tokens/s")
         left = (expected_tokens - progress.generated_tokens) / rate
-        if left > 0:
-            parts.append(f"{guess} {duration(left)} left")
+        # While prompts are still being read, hardly any tokens are written and the rate means nothing.
+        if left > 0 and progress.generated_tokens > expected_tokens * _RATE_IS_KNOWN:
+            parts.append(f"{guess} {_whole(left)} left")
     return " · ".join(parts)
 
 
@@ -44,9 +47,11 @@ def duration(seconds: float) -> str:
     """Seconds for people: `0.04 s`, `4.2 s`, `42 s`, `3 min 20 s`."""
     if seconds < 1:
         return f"{seconds:.2f} s"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    return f"{seconds:.1f} s" if seconds < 10 else _whole(seconds)
+
+
+def _whole(seconds: float) -> str:
+    minutes, rest = divmod(math.ceil(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 

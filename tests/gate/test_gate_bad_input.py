@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from gate_house import Gate, anchor_lines, write_anchors
 
+from pytest_anchorgate.gate import read_anchors
+from pytest_anchorgate.options import find_anchors
+
 
 def refused(gate: Gate, *args: str, pack: str | None = "production") -> str:
     result = gate.run(*args, pack=pack)
@@ -142,3 +145,20 @@ def test_anchors_that_are_not_there(gate: Gate) -> None:
 
 def test_workers_do_not_start_on_bad_input(gate: Gate) -> None:
     assert "smollm9" in refused(gate, "--pack=smollm9-1t", "-n2", pack=None)
+
+
+def test_a_pack_without_identity(gate: Gate) -> None:
+    pack = gate.house.pack("production").read_bytes()
+    path = gate.pytester.path / "anonymous.planck"
+    path.write_bytes(pack.replace(b"planck.identity", b"planck.identitx", 1))
+    assert refused(gate, f"--pack={path}", pack=None) == f"{path}: metadata lacks planck.identity"
+
+
+def test_without_anchors_of_its_own_a_project_gets_the_set_that_comes_along(tmp_path: Path) -> None:
+    place = find_anchors(tmp_path)
+    assert len(read_anchors(place).anchors) == 19
+    (tmp_path / "anchors").mkdir()
+    assert find_anchors(tmp_path) == place
+    write_anchors(tmp_path / "anchors" / "mine" / "anchors.jsonl", anchor_lines())
+    assert find_anchors(tmp_path) == tmp_path / "anchors"
+    assert len(read_anchors(find_anchors(tmp_path)).anchors) == 4

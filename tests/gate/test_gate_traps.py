@@ -252,3 +252,17 @@ def test_a_pack_of_nan_is_undecided(gate: Gate) -> None:
     result = gate.run(f"--pack={path}", pack=None)
     assert result.ret == 11
     assert "the model computed numbers that are not finite" in result.stdout.str()
+
+
+def test_an_engine_that_takes_too_long_is_undecided(gate: Gate) -> None:
+    result = gate.run("--anchorgate-timeout=0.01")
+    assert result.ret == 11
+    words = "the engine was not done within 0.01 s and was killed"
+    assert f"undecided: T/1, T/17, T/170, T/19: {words}" in result.outlines
+
+
+def test_modules_beside_the_tests_cannot_take_the_place_of_the_engines(gate: Gate) -> None:
+    for name in ("json", "numpy", "pytest_anchorgate"):
+        (gate.pytester.path / f"{name}.py").write_text("raise SystemExit('not the real one')\n")
+    gate.pytester.makepyfile(test_here="def test_path():\n    pass\n")
+    assert gate.run().ret == 0
