@@ -33,14 +33,18 @@ class Sequence {
   int generated() const { return static_cast<int>(result_.token_ids.size()); }
   Completion take() { return std::move(result_); }
 
-  // The whole prompt and its draft. Logits are wanted from the prompt's last row on.
-  void append_prefill(std::vector<Row>& rows) const {
-    const auto& tokens = prompt_.tokens;
-    for (size_t i = 0; i < tokens.size(); ++i)
-      rows.push_back({cache_.get(), static_cast<int>(i), tokens[i], i + 1 == tokens.size()});
-    for (size_t i = 0; i < draft_; ++i)
-      rows.push_back({cache_.get(), static_cast<int>(tokens.size() + i), prompt_.draft[i], true});
+  const std::vector<int32_t>& prompt_tokens() const { return prompt_.tokens; }
+  size_t prefill_size() const { return prompt_.tokens.size() + draft_; }
+
+  // Row `i` of the prompt and the draft that follows it. Logits are wanted from the prompt's last row on.
+  Row prefill_row(size_t i) const {
+    const size_t prompt = prompt_.tokens.size();
+    const int32_t token = i < prompt ? prompt_.tokens[i] : prompt_.draft[i - prompt];
+    return {cache_.get(), static_cast<int>(i), token, i + 1 >= prompt};
   }
+
+  // Takes over the first `count` positions of a sequence whose prompt begins with the same tokens.
+  void copy_prefix(const Sequence& other, size_t count) { cache_->copy_prefix(*other.cache_, static_cast<int>(count)); }
 
   // The token chosen last, at its position. Whatever a rejected draft left in the cache there is written over.
   Row decode_row() const {
@@ -107,48 +111,78 @@ class Batch {
       : forward_(forward), cancelled_(cancelled), progress_(progress), sequences_(sequences) {}
 
   void prefill(size_t chunk) {
-    std::vector<Row> rows;
-    std::vector<Sequence*> owners;
-    for (Sequence& sequence : sequences_) {
-      if (sequence.finished()) continue;
-      sequence.append_prefill(rows);
-      owners.resize(rows.size(), &sequence);
+    std::vector<Sequence*> active = unfinished();
+    const size_t shared = shared_prefix(active);
+    if (shared > 0) {
+      prefill_rows({active.front()}, 0, shared, chunk);
+      for (size_t i = 1; i < active.size(); ++i) active[i]->copy_prefix(*active.front(), shared);
     }
-    for (size_t at = 0; at < rows.size(); at += chunk) {
-      const size_t count = std::min(chunk, rows.size() - at);
-      // A sequence that finished inside its draft has given its cache back; its remaining rows are not run.
-      std::vector<Row> part;
-      std::vector<Sequence*> part_owners;
-      for (size_t i = at; i < at + count; ++i) {
-        if (owners[i]->finished()) continue;
-        part.push_back(rows[i]);
-        part_owners.push_back(owners[i]);
-      }
-      run(part, part_owners, &Sequence::take_prefill_logits);
-      prompt_tokens_ += static_cast<int64_t>(part.size());
-      report();
-    }
+    prefill_rows(active, shared, SIZE_MAX, chunk);
   }
 
   void decode() {
     while (true) {
-      std::vector<Row> rows;
-      std::vector<Sequence*> owners;
-      for (Sequence& sequence : sequences_) {
-        if (sequence.finished()) continue;
-        rows.push_back(sequence.decode_row());
-        owners.push_back(&sequence);
-      }
-      if (rows.empty()) return;
-      run(rows, owners, &Sequence::take_logits);
-      report();
+      Work work;
+      for (Sequence* sequence : unfinished()) work.add(sequence->decode_row(), sequence);
+      if (work.rows.empty()) return;
+      run(work, &Sequence::take_logits);
     }
   }
 
  private:
-  void run(const std::vector<Row>& rows, const std::vector<Sequence*>& owners, void (Sequence::*take)(const float*)) {
-    if (rows.empty()) return;
-    forward_.run(rows, cancelled_, [&](size_t row, const float* logits) { (owners[row]->*take)(logits); });
+  struct Work {
+    std::vector<Row> rows;
+    std::vector<Sequence*> owners;
+    void add(const Row& row, Sequence* owner) {
+      rows.push_back(row);
+      owners.push_back(owner);
+    }
+  };
+
+  std::vector<Sequence*> unfinished() const {
+    std::vector<Sequence*> all;
+    for (Sequence& sequence : sequences_)
+      if (!sequence.finished()) all.push_back(&sequence);
+    return all;
+  }
+
+  // Prompts built from one template begin alike. What they share is computed once; that is legal because a row's bits
+  // depend on nothing but the rows before it. Each prompt's last token stays out, since its logits are wanted.
+  static size_t shared_prefix(const std::vector<Sequence*>& sequences) {
+    if (sequences.size() < 2) return 0;
+    const auto& first = sequences.front()->prompt_tokens();
+    size_t shared = first.size();
+    for (const Sequence* sequence : sequences) {
+      const auto& tokens = sequence->prompt_tokens();
+      const size_t limit = std::min(shared, tokens.size() - 1);
+      shared = static_cast<size_t>(
+          std::mismatch(first.begin(), first.begin() + static_cast<ptrdiff_t>(limit), tokens.begin()).first -
+          first.begin());
+    }
+    return shared;
+  }
+
+  // Rows [first, last) of each sequence, `chunk` rows of any sequences at a time.
+  void prefill_rows(const std::vector<Sequence*>& sequences, size_t first, size_t last, size_t chunk) {
+    Work work;
+    const auto flush = [&] {
+      run(work, &Sequence::take_prefill_logits);
+      prompt_tokens_ += static_cast<int64_t>(work.rows.size());
+      work = {};
+    };
+    for (Sequence* sequence : sequences) {
+      // A sequence that finished inside its draft has given its cache back: its remaining rows are not run.
+      for (size_t i = first; i < std::min(last, sequence->prefill_size()) && !sequence->finished(); ++i) {
+        work.add(sequence->prefill_row(i), sequence);
+        if (work.rows.size() == chunk) flush();
+      }
+    }
+    if (!work.rows.empty()) flush();
+  }
+
+  void run(const Work& work, void (Sequence::*take)(const float*)) {
+    forward_.run(work.rows, cancelled_, [&](size_t row, const float* logits) { (work.owners[row]->*take)(logits); });
+    report();
   }
 
   void report() const {

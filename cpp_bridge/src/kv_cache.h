@@ -22,12 +22,15 @@ class KvCache {
   // again, after a rejected draft for example.
   void store(int layer, int head, int position, const float* key, const float* value);
 
+  // Takes over positions [0, count) of all layers and heads from a cache of the same shape.
+  void copy_prefix(const KvCache& other, int count);
+
  private:
   int64_t offset(int layer, int head) const {
     return (static_cast<int64_t>(layer) * kv_heads_ + head) * capacity_ * head_dim_;
   }
 
-  int kv_heads_, head_dim_, capacity_;
+  int layers_, kv_heads_, head_dim_, capacity_;
   std::unique_ptr<float[]> keys_, values_;
 };
 
