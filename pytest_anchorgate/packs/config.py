@@ -10,6 +10,8 @@ from pytest_anchorgate.packs.errors import PackFormatError
 
 ARCHITECTURES = ("llama", "qwen2")
 _LARGEST = 2**31 - 1
+# Far above any model; keeps a damaged number from asking for a list of billions of tensors.
+_MOST_LAYERS = 4096
 _MULTIPLES_OF_16 = ("hidden_size", "intermediate_size", "head_dim")
 
 
@@ -46,6 +48,8 @@ class PackConfig:
                 raise PackFormatError(f"{field.name} is {value}, not a positive 32-bit integer")
             if field.type == "float" and not (math.isfinite(value) and value > 0):
                 raise PackFormatError(f"{field.name} is {value}, not a positive number")
+        if self.num_hidden_layers > _MOST_LAYERS:
+            raise PackFormatError(f"num_hidden_layers is {self.num_hidden_layers}, more than {_MOST_LAYERS}")
         for name in _MULTIPLES_OF_16:
             if getattr(self, name) % 16:
                 raise PackFormatError(

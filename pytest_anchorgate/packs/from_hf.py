@@ -145,13 +145,17 @@ def _chat_template(folder: Path, settings: JsonFile) -> str:
         return path.read_text(encoding="utf-8")
     found = settings.values.get("chat_template")
     if isinstance(found, list):
-        found = next((entry.get("template") for entry in found if entry.get("name") == "default"), None)
+        found = next((entry.get("template") for entry in found if _is_default(entry)), None)
     if not isinstance(found, str):
         raise PackSourceError(
             f"{folder}: it has no chat template, neither chat_template.jinja nor in tokenizer_config.json; "
             "--no-template builds a pack without one"
         )
     return found
+
+
+def _is_default(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("name") == "default"
 
 
 def _stops(folder: Path, vocabulary: Vocabulary, special: dict[str, str]) -> list[int | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from gguf import GGUFReader, GGUFValueType
 
 from pytest_anchorgate.packs.errors import PackSourceError
+from pytest_anchorgate.packs.gguf_bounds import require_bounded
 
 
 class GgufMetadata:
@@ -17,6 +18,7 @@ class GgufMetadata:
     def __init__(self, path: Path) -> None:
         """Opens and indexes the file; its tensors are mapped, not read."""
         self.path = path
+        require_bounded(path)
         try:
             self.reader = GGUFReader(path)
         except (ValueError, IndexError, KeyError, OverflowError) as error:
@@ -27,7 +29,10 @@ class GgufMetadata:
         field = self.reader.get_field(key)
         if field is None:
             return default
-        value = field.contents()
+        try:
+            value = field.contents()
+        except UnicodeDecodeError:
+            raise PackSourceError(f"{self.path}: {key} is not UTF-8: the file is damaged") from None
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise PackSourceError(f"{self.path}: {key} is {value!r:.60}, not a {kind.__name__}")
         return value
@@ -38,6 +43,13 @@ class GgufMetadata:
         if value is None:
             raise PackSourceError(f"{self.path}: its metadata lacks {key}")
         return value
+
+    def need_list(self, key: str, kind: type) -> list[Any]:
+        """The list of `key`, all of its items a `kind`; PackSourceError otherwise."""
+        values: list[Any] = self.need(key, list)
+        if not all(isinstance(value, kind) for value in values):
+            raise PackSourceError(f"{self.path}: {key} does not hold only {kind.__name__}")
+        return values
 
     def need_float(self, key: str) -> float:
         """A float by its shortest decimal spelling: an F32 1e-6 is 1e-06, not 9.999999974752427e-07."""

@@ -33,9 +33,9 @@ def read_tokenizer(metadata: GgufMetadata) -> Vocabulary:
             f"{path}: tokenizer.ggml.model is {model!r} with tokenizer.ggml.pre {pretokenizer!r}; "
             f"known are 'gpt2' with {' or '.join(map(repr, PRETOKENIZERS))}"
         )
-    spelled: list[str] = metadata.need("tokenizer.ggml.tokens", list)
-    kinds: list[int] = metadata.need("tokenizer.ggml.token_type", list)
-    merges: list[str] = metadata.need("tokenizer.ggml.merges", list)
+    spelled: list[str] = metadata.need_list("tokenizer.ggml.tokens", str)
+    kinds: list[int] = metadata.need_list("tokenizer.ggml.token_type", int)
+    merges: list[str] = metadata.need_list("tokenizer.ggml.merges", str)
     if len(kinds) != len(spelled):
         raise PackSourceError(
             f"{path}: tokenizer.ggml.token_type has {len(kinds)} entries for {len(spelled)} tokens"

@@ -31,8 +31,8 @@ def read_config(file: JsonFile) -> PackConfig:
         PackSourceError: naming a field that is missing, malformed or not supported by the runtime.
         PackFormatError: if a size does not fit the format.
     """
-    names = file.values.get("architectures") or []
-    architecture = _ARCHITECTURES.get(names[0]) if isinstance(names, list) and len(names) == 1 else None
+    names = file.values.get("architectures")
+    architecture = next((ours for theirs, ours in _ARCHITECTURES.items() if names == [theirs]), None)
     if architecture is None:
         raise PackSourceError(
             f"{file.path}: architectures is {names!r}; the runtime has {' and '.join(_ARCHITECTURES)}"

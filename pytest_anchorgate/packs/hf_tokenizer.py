@@ -52,7 +52,9 @@ def read_tokenizer(path: Path) -> Vocabulary:
         return _read(file)
     except PackFormatError as error:
         raise PackSourceError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except PackSourceError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise PackSourceError(
             f"{path}: not as a tokenizer.json should be: {type(error).__name__} {error}"
         ) from None

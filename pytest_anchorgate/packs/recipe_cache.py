@@ -13,7 +13,7 @@ from pytest_anchorgate.packs.sources import cache_folder, fetch_gguf, scratch
 
 
 def cached_pack(recipe: Recipe, shown: bool) -> Path:
-    """The pack of `recipe` in the cache, built there first if it is absent or no longer has the pinned digest.
+    """The pack of `recipe` in the cache, built first if it is absent or has not the pinned digest.
 
     Raises:
         PackSourceError: if the weights cannot be had, or are not those of the recipe.

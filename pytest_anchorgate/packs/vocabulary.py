@@ -92,7 +92,7 @@ class Vocabulary:
 
     def find_added(self, text: str) -> int | None:
         """The id of the added token of that text, None if there is none."""
-        wanted = text.encode()
+        wanted = text.encode(errors="surrogatepass")
         return next((i for i in self.added[:, 0].tolist() if self.tokens[i] == wanted), None)
 
     def chat_stops(self, given: Iterable[int | None]) -> tuple[int, ...]:
