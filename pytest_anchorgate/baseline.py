@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_anchorgate.anchors import Anchor, AnchorSet
+from pytest_anchorgate.strict_json import (
+    Malformed,
+    demand,
+    demand_object,
+    demand_sha256,
+    demand_text,
+    dump,
+    loads,
+)
 from pytest_anchorgate.wire import is_margins, is_token_ids
 
 SCHEMA = 1
 STATUSES = ("passed", "failed", "timeout", "killed")
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class BaselineError(ValueError):
@@ -84,7 +90,7 @@ class Baseline:
 
     def to_text(self) -> str:
         """The canonical form of the file."""
-        return _dump(_to_json(self), 0) + "\n"
+        return dump(_to_json(self)) + "\n"
 
     @property
     def digest(self) -> str:
@@ -137,12 +143,8 @@ def parse_baseline(text: str, origin: str) -> Baseline:
         BaselineError: naming `origin` and the key.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
-    except (ValueError, RecursionError) as error:
-        raise BaselineError(f"{origin}: not a baseline: {error}") from None
-    try:
-        return _from_json(data)
-    except _Malformed as error:
+        return _from_json(loads(text))
+    except Malformed as error:
         raise BaselineError(f"{origin}: {error}; record it again with `anchorgate record`") from None
 
 
@@ -172,24 +174,6 @@ def require_same_anchors(baseline: Baseline, anchors: AnchorSet, origin: str) ->
 def no_longer_held(old: Baseline, new: Baseline) -> list[str]:
     """The anchors that `old` holds and `new` does not hold, or does not have."""
     return [task_id for task_id, held in old.held.items() if held and not new.held.get(task_id, False)]
-
-
-def shortest_float32(value: float) -> float:
-    """The float with the fewest digits that is the same float32, so that its repr is the float32's shortest.
-
-    Raises:
-        OverflowError: if it does not fit a float32.
-    """
-    packed = struct.pack("<f", value)
-    for digits in range(1, 10):
-        short = float(f"{value:.{digits}g}")
-        if struct.pack("<f", short) == packed:
-            return short
-    return value
-
-
-class _Malformed(ValueError):
-    """What is wrong with a key of the file."""
 
 
 def _to_json(baseline: Baseline) -> dict[str, Any]:
@@ -222,39 +206,28 @@ def _recorded_to_json(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def _dump(value: Any, depth: int) -> str:
-    """JSON with sorted keys and one space of indentation a level; a list of numbers stays in its row."""
-    inner, outer = "\n" + " " * (depth + 1), "\n" + " " * depth
-    if isinstance(value, dict) and value:
-        lines = [
-            f"{json.dumps(key, ensure_ascii=False)}: {_dump(value[key], depth + 1)}" for key in sorted(value)
-        ]
-        return "{" + inner + f",{inner}".join(lines) + outer + "}"
-    if isinstance(value, list) and value and not isinstance(value[0], (int, float)):
-        return "[" + inner + f",{inner}".join(_dump(entry, depth + 1) for entry in value) + outer + "]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
 def _from_json(data: Any) -> Baseline:
-    top = _object(
+    top = demand_object(
         data, "the file", ("schema", "pack", "anchors_digest", "decode", "numerics", "anchors", "dropped")
     )
     if top["schema"] != SCHEMA:
-        raise _Malformed(f"schema is {top['schema']!r}, this release reads {SCHEMA}")
-    pack = _object(top["pack"], "pack", ("name", "identity", "sha256"))
-    decode = _object(top["decode"], "decode", ("strategy",))
+        raise Malformed(f"schema is {top['schema']!r}, this release reads {SCHEMA}")
+    pack = demand_object(top["pack"], "pack", ("name", "identity", "sha256"))
+    decode = demand_object(top["decode"], "decode", ("strategy",))
     if decode["strategy"] != "greedy":
-        raise _Malformed(f"decode.strategy is {decode['strategy']!r}, expected 'greedy'")
+        raise Malformed(f"decode.strategy is {decode['strategy']!r}, expected 'greedy'")
     if not isinstance(top["anchors"], dict) or not top["anchors"]:
-        raise _Malformed("anchors is not an object with at least one anchor")
+        raise Malformed("anchors is not an object with at least one anchor")
     if not isinstance(top["dropped"], list):
-        raise _Malformed("dropped is not a list")
+        raise Malformed("dropped is not a list")
     return Baseline(
         pack=PackIdentity(
-            _text(pack, "name", "pack"), _sha256(pack, "identity", "pack"), _sha256(pack, "sha256", "pack")
+            demand_text(pack, "name", "pack"),
+            demand_sha256(pack, "identity", "pack"),
+            demand_sha256(pack, "sha256", "pack"),
         ),
-        anchors_digest=_sha256(top, "anchors_digest", "the file"),
-        numerics=_text(top, "numerics", "the file"),
+        anchors_digest=demand_sha256(top, "anchors_digest", "the file"),
+        numerics=demand_text(top, "numerics", "the file"),
         anchors={task_id: _recorded_from_json(task_id, entry) for task_id, entry in top["anchors"].items()},
         dropped=tuple(_dropped_from_json(entry, f"dropped[{i}]") for i, entry in enumerate(top["dropped"])),
     )
@@ -263,31 +236,31 @@ def _from_json(data: Any) -> Baseline:
 def _recorded_from_json(task_id: str, data: Any) -> Recorded:
     where = f"anchors.{task_id}"
     keys = tuple(Recorded.__dataclass_fields__)
-    entry = _object(data, where, keys)
+    entry = demand_object(data, where, keys)
     lines = entry["text"]
-    _expect(
+    demand(
         isinstance(lines, list) and all(isinstance(line, str) for line in lines),
         f"{where}.text",
         "a list of lines",
     )
-    _expect(isinstance(entry["held"], bool), f"{where}.held", "true or false")
-    _expect(entry["status"] in STATUSES, f"{where}.status", f"one of {', '.join(STATUSES)}")
-    _expect(entry["held"] == (entry["status"] == "passed"), f"{where}.held", "in agreement with status")
-    _expect(
+    demand(isinstance(entry["held"], bool), f"{where}.held", "true or false")
+    demand(entry["status"] in STATUSES, f"{where}.status", f"one of {', '.join(STATUSES)}")
+    demand(entry["held"] == (entry["status"] == "passed"), f"{where}.held", "in agreement with status")
+    demand(
         type(entry["max_new_tokens"]) is int and entry["max_new_tokens"] > 0,
         f"{where}.max_new_tokens",
         "positive",
     )
-    _expect(is_token_ids(entry["token_ids"]), f"{where}.token_ids", "a list of token ids")
-    _expect(is_margins(entry["margins"]), f"{where}.margins", "a list of finite numbers")
-    _expect(len(entry["margins"]) == len(entry["token_ids"]), f"{where}.margins", "as long as token_ids")
+    demand(is_token_ids(entry["token_ids"]), f"{where}.token_ids", "a list of token ids")
+    demand(is_margins(entry["margins"]), f"{where}.margins", "a list of finite numbers")
+    demand(len(entry["margins"]) == len(entry["token_ids"]), f"{where}.margins", "as long as token_ids")
     return Recorded(
-        anchor_digest=_sha256(entry, "anchor_digest", where),
+        anchor_digest=demand_sha256(entry, "anchor_digest", where),
         held=entry["held"],
         status=entry["status"],
-        reason=_text(entry, "reason", where),
+        reason=demand_text(entry, "reason", where),
         max_new_tokens=entry["max_new_tokens"],
-        finish_reason=_text(entry, "finish_reason", where),
+        finish_reason=demand_text(entry, "finish_reason", where),
         text="\n".join(lines),
         token_ids=tuple(entry["token_ids"]),
         margins=tuple(map(float, entry["margins"])),
@@ -295,48 +268,12 @@ def _recorded_from_json(task_id: str, data: Any) -> Recorded:
 
 
 def _dropped_from_json(data: Any, where: str) -> Dropped:
-    entry = _object(data, where, ("task_id", "pack_identity", "reason"))
+    entry = demand_object(data, where, ("task_id", "pack_identity", "reason"))
     return Dropped(
-        _text(entry, "task_id", where), _sha256(entry, "pack_identity", where), _text(entry, "reason", where)
+        demand_text(entry, "task_id", where),
+        demand_sha256(entry, "pack_identity", where),
+        demand_text(entry, "reason", where),
     )
-
-
-def _object(value: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    _expect(isinstance(value, dict), where, "an object")
-    missing, surplus = [k for k in keys if k not in value], [k for k in value if k not in keys]
-    if missing or surplus:
-        raise _Malformed(
-            f"{where} lacks {missing[0]!r}" if missing else f"{where} has an unknown key {surplus[0]!r}"
-        )
-    return dict(value)
-
-
-def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    _expect(isinstance(entry[key], str), f"{where}.{key}", "a string")
-    return str(entry[key])
-
-
-def _sha256(entry: Mapping[str, Any], key: str, where: str) -> str:
-    value = entry[key]
-    _expect(isinstance(value, str) and _HEX.fullmatch(value) is not None, f"{where}.{key}", "a sha256 in hex")
-    return str(value)
-
-
-def _expect(condition: bool, where: str, what: str) -> None:
-    if not condition:
-        raise _Malformed(f"{where} is not {what}")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands there twice")
-    return out
-
-
-def _no_constants(name: str) -> Any:
-    raise ValueError(f"{name} is not a number that JSON has")
 
 
 def _some(ids: Iterable[str], limit: int = 3) -> str:

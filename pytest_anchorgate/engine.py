@@ -6,48 +6,36 @@ like a PASS.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import selectors
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_anchorgate.frames import FrameError, FrameReader, pack_frame
+from pytest_anchorgate.engine_process import (
+    MESSAGE_LIMIT,
+    EngineCrashed,
+    EngineError,
+    EngineTimeout,
+    HostProcess,
+    host_command,
+)
+from pytest_anchorgate.frames import FrameError, pack_frame
 from pytest_anchorgate.wire import is_margins, is_token_ids, printable
 
-# Isolated and without site: the child starts with the standard library alone, so that a `json.py` among a
-# user's tests, which pytest puts in front of everything else, cannot take its place; the rest comes behind.
-_START = (
-    "import sys; sys.path += sys.argv[1:-1]; "
-    "from pytest_anchorgate.engine_host import main; sys.exit(main(sys.argv[-1:]))"
-)
-_STDERR_TAIL = 4096
-_LAST_LINES = 5
-_MESSAGE = 600
-_GRACE_SECONDS = 5.0
-# What Python, the dynamic linker and sanitizers need, and the choice of kernels, which does not change a bit.
-_KEPT_VARIABLES = (
-    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "ANCHORGATE_ISA"),
-    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS"),
-)
-
-
-class EngineError(RuntimeError):
-    """The engine gave no answer; the message says why, in one line. Nothing is known about the pack."""
-
-
-class EngineCrashed(EngineError):
-    """The host ended by a signal or with an exit status, or spoke nonsense."""
-
-
-class EngineTimeout(EngineError):
-    """The deadline passed; the host was killed."""
+__all__ = [
+    "Divergence",
+    "EngineCrashed",
+    "EngineError",
+    "EngineFailed",
+    "EngineProgress",
+    "EngineRefused",
+    "EngineTimeout",
+    "Generated",
+    "Generation",
+    "Listener",
+    "Request",
+    "generate",
+]
 
 
 class EngineFailed(EngineError):
@@ -152,7 +140,7 @@ def generate(
         EngineRefused: the pack is not one, or cannot be read.
         EngineCrashed, EngineTimeout, EngineFailed: there is no answer; see there.
     """
-    with _Host(command or _command(), timeout) as host:
+    with HostProcess(command or host_command(), timeout) as host:
         host.request(pack_frame(_message(request)))
         return _collect(host, request, listener)
 
@@ -167,7 +155,7 @@ def _message(request: Request) -> dict[str, Any]:
     }
 
 
-def _collect(host: _Host, request: Request, listener: Listener) -> Generation:
+def _collect(host: HostProcess, request: Request, listener: Listener) -> Generation:
     """Turns the host's messages into the batch's result, checking all: native code may have gone astray."""
     info: Mapping[str, Any] = {}
     completions: dict[int, Generated] = {}
@@ -194,7 +182,7 @@ def _collect(host: _Host, request: Request, listener: Listener) -> Generation:
     except (FrameError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, EngineRefused):
             raise
-        raise EngineCrashed(f"the engine spoke nonsense: {printable(str(error), _MESSAGE)}") from None
+        raise EngineCrashed(f"the engine spoke nonsense: {printable(str(error), MESSAGE_LIMIT)}") from None
 
 
 def _info(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,138 +209,9 @@ def _generated(message: Mapping[str, Any]) -> Generated:
 
 
 def _raise(kind: str, message: str) -> None:
-    words = printable(message, _MESSAGE)
+    words = printable(message, MESSAGE_LIMIT)
     if kind == "refused":
         raise EngineRefused(words)
     if kind == "numerics":
         raise EngineFailed(f"the model computed numbers that are not finite: {words}")
     raise EngineFailed(f"the engine failed: {words}")
-
-
-class _Host:
-    """The child process and its three pipes, all non-blocking, so that one deadline covers every wait."""
-
-    def __init__(self, command: Sequence[str], timeout: float) -> None:
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
-        self._reader = FrameReader()
-        self._messages: list[dict[str, Any]] = []
-        self._stderr = b""
-        self._to_send = memoryview(b"")
-        self._frames, theirs = os.pipe()  # not inheritable: only this child gets the other end
-        try:
-            self._process = subprocess.Popen(
-                [*command, str(theirs)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs,),
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._frames)
-            raise
-        finally:
-            os.close(theirs)
-        assert self._process.stdin is not None
-        assert self._process.stderr is not None
-        self._stdin, self._errors = self._process.stdin.fileno(), self._process.stderr.fileno()
-        self._selector = selectors.DefaultSelector()
-        for descriptor in (self._frames, self._errors, self._stdin):
-            os.set_blocking(descriptor, False)
-        self._selector.register(self._frames, selectors.EVENT_READ)
-        self._selector.register(self._errors, selectors.EVENT_READ)
-
-    def __enter__(self) -> _Host:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # The group first: while the leader is not reaped, its number cannot belong to anyone else.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._selector.close()
-        os.close(self._frames)
-        for pipe in (self._process.stdin, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
-    def request(self, frame: bytes) -> None:
-        """Queues the request; it leaves while messages are awaited. The pipe stays open as a sign of life."""
-        self._to_send = memoryview(frame)
-        self._selector.register(self._stdin, selectors.EVENT_WRITE)
-
-    def receive(self) -> dict[str, Any]:
-        """The next message.
-
-        Raises:
-            EngineTimeout: the deadline passed first.
-            EngineCrashed: the host ended first.
-        """
-        while not self._messages:
-            left = self._deadline - time.monotonic()
-            ready = self._selector.select(max(left, 0)) if left > 0 else []
-            if not ready and time.monotonic() >= self._deadline:
-                raise EngineTimeout(f"the engine was not done within {self._timeout:g} s and was killed")
-            for key, _ in ready:
-                self._serve(key.fd)
-        return self._messages.pop(0)
-
-    def _serve(self, descriptor: int) -> None:
-        if descriptor == self._stdin:
-            self._send()
-            return
-        data = os.read(descriptor, 1 << 16)
-        if descriptor == self._errors:
-            self._stderr = (self._stderr + data)[-_STDERR_TAIL:]
-            if not data:
-                self._selector.unregister(descriptor)
-        elif data:
-            self._messages.extend(self._reader.feed(data))
-        elif not self._messages:
-            raise EngineCrashed(self._last_words())
-
-    def _send(self) -> None:
-        try:
-            self._to_send = self._to_send[os.write(self._stdin, self._to_send) :]
-        except BrokenPipeError:
-            self._to_send = memoryview(b"")  # it died; the end of the frames will say so
-        if not self._to_send:
-            self._selector.unregister(self._stdin)
-
-    def _last_words(self) -> str:
-        """How the host ended, and the end of what it wrote to standard error."""
-        try:
-            status = self._process.wait(timeout=_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            how = "closed its pipe and did not end"
-        else:
-            how = f"ended with exit status {status}"
-            if status < 0:
-                how = f"was killed by signal {-status} ({_signal_name(-status)})"
-        with contextlib.suppress(BlockingIOError):
-            self._stderr = (self._stderr + os.read(self._errors, 1 << 16))[-_STDERR_TAIL:]
-        tail = [line for line in self._stderr.decode("utf-8", errors="replace").splitlines() if line.strip()]
-        said = " | ".join(line.strip() for line in tail[-_LAST_LINES:])
-        return f"the engine {how}" + (f": {printable(said, _MESSAGE)}" if said else "")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "unknown"
-
-
-def _command() -> list[str]:
-    """The child's command line; it imports this very package, wherever that lies and however it was found."""
-    paths = [Path(__file__).parents[1], *map(Path, sys.path)]
-    return [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _START, *(str(p.absolute()) for p in paths)]
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}

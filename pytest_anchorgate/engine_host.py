@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pytest_anchorgate.baseline import shortest_float32
 from pytest_anchorgate.frames import FrameReader, pack_frame
+from pytest_anchorgate.strict_json import shortest_float32
 
 if TYPE_CHECKING:
     from pytest_anchorgate.runtime import Completion, Organ, Progress

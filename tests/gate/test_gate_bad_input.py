@@ -99,7 +99,7 @@ def test_a_baseline_of_another_anchor_set(gate: Gate, change: object, words: str
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda text: text[:0], "not a baseline: Expecting value"),
+        (lambda text: text[:0], "not JSON: Expecting value"),
         (lambda text: text.replace('"schema": 1', '"schema": 2'), "schema is 2, this release reads 1"),
         (
             lambda text: text.replace('"held": true', '"held": false', 1),

@@ -21,8 +21,8 @@ from pytest_anchorgate.baseline import (
     no_longer_held,
     parse_baseline,
     read_baseline,
-    shortest_float32,
 )
+from pytest_anchorgate.strict_json import shortest_float32
 
 HELD = Recorded(
     anchor_digest="a" * 64,
