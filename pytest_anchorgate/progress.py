@@ -17,10 +17,13 @@ _RATE_IS_KNOWN = 0.05
 
 
 def describe_engine(info: Mapping[str, Any]) -> str:
-    """What computes: numerics, instruction set, threads."""
+    """What computes, and on which bytes: numerics, instruction set, threads, digest of the pack's file."""
     threads = info.get("threads")
     parts = [str(info.get(key)) for key in ("numerics", "isa") if info.get(key)]
     parts += [f"{threads} thread{'' if threads == 1 else 's'}"] if threads else []
+    # The identity in a pack's header is what the pack says of itself; this digest is of what was loaded.
+    digest = str(info.get("pack_sha256", ""))
+    parts += [f"pack sha256 {digest[:12]}"] if digest else []
     return ", ".join(parts) or "unknown"
 
 

@@ -33,7 +33,9 @@ def test_a_line_of_progress() -> None:
 
 
 def test_the_engine_in_words() -> None:
-    assert describe_engine({"numerics": "fma-k/1", "isa": "avx2", "threads": 1}) == "fma-k/1, avx2, 1 thread"
+    assert describe_engine({"isa": "avx2", "threads": 1, "pack_sha256": "0" * 64}) == (
+        "avx2, 1 thread, pack sha256 000000000000"
+    )
     assert describe_engine({}) == "unknown"
 
 
