@@ -35,6 +35,7 @@ class CMakeBuild(build_ext):
             "-S", str(ROOT / "cpp_bridge"),
             "-B", str(build),
             "-DORGAN_PYTHON=ON",
+            "-DORGAN_CLI=ON",
             "-DCMAKE_BUILD_TYPE=Release",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={_pybind11_dir()}",
@@ -48,7 +49,7 @@ class CMakeBuild(build_ext):
         )
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)
         _run(
-            [_cmake(), "--build", str(build), "--target", "_organ", "-j", jobs],
+            [_cmake(), "--build", str(build), "--target", "_organ", "organ", "-j", jobs],
             "compiling the C++ runtime failed",
         )
         if not target.exists():
@@ -56,6 +57,8 @@ class CMakeBuild(build_ext):
                 f"error: the C++ runtime was built, but not for this Python ({platform.python_version()}): "
                 f"{target.name} is missing from {target.parent}"
             )
+        # A binary among the scripts: setuptools has no word for it, but installs any data file into bin/.
+        self.distribution.data_files = [("bin", [str(build / "cli" / "organ")])]
 
 
 def _cmake() -> str:

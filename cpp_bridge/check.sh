@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds and tests the C++ side three ways. Usage: cpp_bridge/check.sh BUILD_FOLDER
+# Builds and tests the C++ side four ways. Usage: cpp_bridge/check.sh BUILD_FOLDER
 #   plain      warnings are errors; unit tests; the kernels' accumulators must stay in registers
 #   sanitized  the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   threads    what threads share, under ThreadSanitizer
 #   fuzz       each fuzzer for a short while: libFuzzer where clang has it, else the standalone mutator
 set -euo pipefail
 
@@ -32,6 +33,10 @@ done
 echo "== sanitized"
 configure sanitized -DORGAN_TESTS=ON -DORGAN_SANITIZE=ON
 ctest --test-dir "$build/sanitized" --output-on-failure
+
+echo "== threads"
+configure threads -DORGAN_TESTS=ON -DORGAN_TSAN=ON
+ctest --test-dir "$build/threads" --output-on-failure -R 'organ_manager|organ_test|thread_pool'
 
 echo "== fuzz"
 compiler=()

@@ -23,9 +23,7 @@ class Parser {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw PackError("header: " + what + " at byte " + std::to_string(at_));
-  }
+  [[noreturn]] void fail(const std::string& what) const { throw Error(what + " at byte " + std::to_string(at_)); }
 
   void skip_space() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
@@ -173,7 +171,7 @@ class Parser {
 
 Json Json::parse(std::string_view text) {
   const size_t bad = find_invalid_utf8(text);
-  if (bad != std::string_view::npos) throw PackError("header: not UTF-8 at byte " + std::to_string(bad));
+  if (bad != std::string_view::npos) throw Error("not UTF-8 at byte " + std::to_string(bad));
   return Parser(text).document();
 }
 

@@ -97,6 +97,14 @@ Tensor read_tensor(const std::string& name, const Json& json, std::span<const st
   return tensor;
 }
 
+Json parse_header(std::string_view text) {
+  try {
+    return Json::parse(text);
+  } catch (const Error& error) {
+    fail("header", error.what());
+  }
+}
+
 }  // namespace
 
 Pack Pack::open(const std::string& path) {
@@ -122,7 +130,7 @@ void Pack::read(std::span<const std::byte> bytes) {
   if (length > bytes.size() - kLengthBytes) fail("header", "the file ends inside it (is the file truncated?)");
   data_begin_ = kLengthBytes + static_cast<size_t>(length);
 
-  const Json header = Json::parse({reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length});
+  const Json header = parse_header({reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length});
   if (!header.object()) fail("header", "not a JSON object");
   for (const auto& [name, value] : *header.object()) {
     if (name != "__metadata__") {

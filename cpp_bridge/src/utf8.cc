@@ -1,5 +1,6 @@
 #include "utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace organ {
@@ -47,6 +48,14 @@ size_t find_invalid_utf8(std::string_view text) {
     offset += lead.length;
   }
   return std::string_view::npos;
+}
+
+size_t ill_formed_length(std::string_view bad) {
+  const Lead lead = lead_of(byte_at(bad, 0));
+  if (bad.size() < 2 || byte_at(bad, 1) < lead.second_lo || byte_at(bad, 1) > lead.second_hi) return 1;
+  size_t size = 2;
+  while (size < std::min(lead.length, bad.size()) && (byte_at(bad, size) & 0xC0) == 0x80) ++size;
+  return size;
 }
 
 char32_t next_utf8(std::string_view text, size_t& offset) {
