@@ -127,7 +127,7 @@ def test_neutral_values_of_those_keys_are_fine(tmp_path):
 def test_other_architectures_and_tokenizers_are_refused(tmp_path):
     model = tiny.config()
     path = tiny.write_gguf(tmp_path / "m.gguf", model, tiny.weights(model), pre="llama-bpe")
-    with pytest.raises(PackSourceError, match="tokenizer.ggml.pre 'llama-bpe'; known are"):
+    with pytest.raises(PackSourceError, match=r"tokenizer.ggml.pre 'llama-bpe'; known are"):
         read(path)
     writer = gguf.GGUFWriter(tmp_path / "g.gguf", "gemma")
     writer.write_header_to_file()
@@ -135,7 +135,7 @@ def test_other_architectures_and_tokenizers_are_refused(tmp_path):
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(
-        PackSourceError, match="general.architecture is 'gemma'; the runtime has llama and qwen2"
+        PackSourceError, match=r"general.architecture is 'gemma'; the runtime has llama and qwen2"
     ):
         read(tmp_path / "g.gguf")
 

@@ -234,9 +234,10 @@ def test_stops_from_every_place(folder):
     assert read_hf(folder).stop_ids == (7, 8, 9, tiny.ENDOFTEXT, tiny.IM_END)
 
 
-def tokenizer(tmp_path, change=lambda value: None, **options):
+def tokenizer(tmp_path, change=None, **options):
     value = tiny.tokenizer_json(**options)
-    change(value)
+    if change is not None:
+        change(value)
     tiny.write_json(tmp_path / "tokenizer.json", value)
     return read_tokenizer(tmp_path / "tokenizer.json")
 
