@@ -239,7 +239,12 @@ def test_subclasses_arrive_as_the_builtin_that_they_extend():
     assert crossed(collections.Counter("aab")).most_common(1) == [("a", 2)]
 
 
-@pytest.mark.parametrize("value", [Colour.RED, Liar(), Equal, Equal(), lambda: 4, NotImplemented, ..., math])
+@pytest.mark.parametrize(
+    "value",
+    [Colour.RED, Liar(), Equal, Equal(), lambda: 4, NotImplemented, ..., math],
+    # pytest would name some by their address, and xdist needs the same names in each worker.
+    ids=["enum", "liar", "class", "object", "function", "NotImplemented", "ellipsis", "module"],
+)
 def test_anything_else_is_equal_to_nothing_and_has_no_truth(value):
     other = crossed(value)
     assert type(other) is Opaque
