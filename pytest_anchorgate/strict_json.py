@@ -49,8 +49,11 @@ def shortest_float32(value: float) -> float:
     packed = struct.pack("<f", value)
     for digits in range(1, 10):
         short = float(f"{value:.{digits}g}")
-        if struct.pack("<f", short) == packed:
-            return short
+        try:
+            if struct.pack("<f", short) == packed:
+                return short
+        except OverflowError:
+            continue  # rounded to few digits, the largest values leave float32's range
     return value
 
 

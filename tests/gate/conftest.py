@@ -25,7 +25,8 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    package = str(Path(__file__).parents[2])
+    # The package under test, be it installed or this checkout: a checkout may lack the compiled runtime.
+    package = str(Path(pytest_anchorgate.__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     folder = pytester.path / "anchors"
