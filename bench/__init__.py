@@ -1,0 +1,1 @@
+"""Benchmarks. Performance is measured here, and never asserted by a test."""

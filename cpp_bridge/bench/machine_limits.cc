@@ -1,0 +1,89 @@
+// What this machine can do at the most, so that every figure of the benchmark is also a share of a limit: fused
+// multiply-adds from registers, and reading memory that no cache holds. Prints one JSON object.
+//   machine_limits THREADS
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kRounds = 5;
+// Ten chains of the widest vector: an FMA takes four cycles and two start in each, so eight would do.
+constexpr int kChains = 10;
+constexpr int kSteps = 20'000'000;
+constexpr size_t kReadBytes = size_t{1} << 30;
+
+typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The longest of all threads' times counts: the slowest ends a parallel loop.
+template <class Work>
+double parallel_seconds(int threads, Work work) {
+  std::atomic<int> ready{0};
+  std::vector<double> seconds(static_cast<size_t>(threads));
+  std::vector<std::thread> pool;
+  for (int i = 0; i < threads; ++i)
+    pool.emplace_back([&, i] {
+      ready.fetch_add(1);
+      while (ready.load() < threads) {
+      }
+      const auto start = Clock::now();
+      work(i);
+      seconds[static_cast<size_t>(i)] = seconds_since(start);
+    });
+  for (std::thread& thread : pool) thread.join();
+  return *std::max_element(seconds.begin(), seconds.end());
+}
+
+volatile float sink;
+
+void multiply_add() {
+  Vector acc[kChains] = {};
+  const Vector a = Vector{} + 0.999999f, b = Vector{} + 1e-7f;
+  for (int step = 0; step < kSteps / kChains; ++step) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) {
+      acc[i] = acc[i] * a + b;  // this file is compiled with contraction, which makes it one FMA
+      asm volatile("" : "+v"(acc[i]));
+    }
+  }
+  Vector sum{};
+  for (const Vector& chain : acc) sum += chain;
+  sink = sum[0];
+}
+
+void read(const uint64_t* data, size_t words) {
+  uint64_t sums[8] = {};
+  for (size_t i = 0; i + 8 <= words; i += 8)
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; ++j) sums[j] ^= data[i + j];
+  uint64_t all = 0;
+  for (const uint64_t sum : sums) all ^= sum;
+  sink = static_cast<float>(all);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::max(1, std::atoi(argv[1])) : 1;
+  std::vector<uint64_t> memory(kReadBytes / 8, 3);
+  double gflops = 0, gigabytes = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const double multiply = parallel_seconds(threads, [](int) { multiply_add(); });
+    gflops = std::max(gflops, 2e-9 * threads * kSteps * (VECTOR_BYTES / 4) / multiply);
+    const size_t part = memory.size() / static_cast<size_t>(threads);
+    const double reading = parallel_seconds(threads, [&](int i) { read(memory.data() + part * static_cast<size_t>(i), part); });
+    gigabytes = std::max(gigabytes, 1e-9 * kReadBytes / reading);
+  }
+  std::printf("{\"threads\": %d, \"vector_bytes\": %d, \"fma_gflops\": %.1f, \"read_gb_per_s\": %.1f}\n", threads,
+              VECTOR_BYTES, gflops, gigabytes);
+  return 0;
+}
