@@ -189,6 +189,16 @@ def test_anchors_outside_of_the_project_are_collected_all_the_same(gate: Gate) -
     result.stdout.fnmatch_lines(["anchors.jsonl::anchor[[]T/1[]] HELD*"])
 
 
+def test_production_may_have_tokens_that_the_candidate_lacks(gate: Gate) -> None:
+    # Production's answers are the engine's drafts; those of an organ with a larger vocabulary guess nothing here.
+    path = gate.pytester.path / "anchors" / "baseline.json"
+    baseline = json.loads(path.read_text())
+    for recorded in baseline["anchors"].values():
+        recorded["token_ids"] = [10**6 for _ in recorded["token_ids"]]
+    path.write_text(json.dumps(baseline))
+    assert gate.run().ret == 0
+
+
 def test_an_ini_file_names_anchors_and_baseline(gate: Gate) -> None:
     (gate.pytester.path / "anchors").rename(gate.pytester.path / "tasks")
     gate.pytester.makeini(
