@@ -79,13 +79,18 @@ class Builder {
   std::string entries_, data_;
 };
 
-inline std::vector<uint16_t> random_panels(int n, int k, float scale, std::mt19937& random) {
-  std::normal_distribution<float> normal(0.0f, scale);
+// A multiple of 1/128 within [-1, 1): exact in BF16 and the same everywhere, unlike the standard library's distributions,
+// whose algorithms differ from one library to the next. That makes golden digests possible.
+inline float random_value(std::mt19937& random) {
+  return static_cast<float>(static_cast<int>(random() % 256) - 128) / 128.0f;
+}
+
+inline std::vector<uint16_t> random_panels(int n, int k, std::mt19937& random) {
   const int panels = (n + 15) / 16;
   std::vector<uint16_t> out(static_cast<size_t>(panels) * 16 * static_cast<size_t>(k));
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t column = (i / (static_cast<size_t>(k) * 16)) * 16 + (i / 2) % 16;
-    const float value = normal(random);
+    const float value = random_value(random);
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     out[i] = column < static_cast<size_t>(n) ? static_cast<uint16_t>(bits >> 16) : uint16_t{0};
@@ -94,14 +99,13 @@ inline std::vector<uint16_t> random_panels(int n, int k, float scale, std::mt199
 }
 
 inline std::vector<float> random_vector(int n, float mean, std::mt19937& random) {
-  std::normal_distribution<float> normal(mean, 0.1f);
   std::vector<float> out(static_cast<size_t>(n));
-  for (float& value : out) value = normal(random);
+  for (float& value : out) value = mean + 0.25f * random_value(random);
   return out;
 }
 
 inline void add_matrix(Builder& b, const std::string& name, int n, int k, std::mt19937& random) {
-  b.add(name, "BF16", {(n + 15) / 16, k / 2, 16, 2}, random_panels(n, k, 0.5f, random));
+  b.add(name, "BF16", {(n + 15) / 16, k / 2, 16, 2}, random_panels(n, k, random));
 }
 
 // A byte-level tokenizer of the 256 single bytes, one merge ("ab"), and one special token.
