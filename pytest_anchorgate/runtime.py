@@ -46,38 +46,6 @@ Draft = str | Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
-    """What the organ answered to one prompt.
-
-    Attributes:
-        text: The completion; bytes that are not UTF-8 (a character cut by the limit) are shown as U+FFFD.
-        token_ids: Its tokens, without the stop token.
-        margins: A token: its logit minus the second largest logit there.
-        finish_reason: "stop" (a stop id), "length" (the limit) or "code_end" (the answer's code block was closed).
-        accepted_draft_tokens: How many tokens of the draft the organ chose itself.
-        prompt_tokens: Length of the prompt with its template.
-    """
-
-    text: str
-    token_ids: list[int]
-    margins: list[float]
-    finish_reason: str
-    accepted_draft_tokens: int
-    prompt_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a running `generate` is. `seconds` since it began; tokens over all prompts."""
-
-    finished: int
-    total: int
-    prompt_tokens: int
-    generated_tokens: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Score:
     """Teacher-forced rating of a completion, one entry a token.
 
@@ -89,6 +57,41 @@ class Score:
 
     log_probabilities: list[float]
     margins: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the organ answered to one prompt.
+
+    Attributes:
+        text: The completion; bytes that are not UTF-8 (a character cut by the limit) are shown as U+FFFD.
+        token_ids: Its tokens, without the stop token.
+        margins: A token: its logit minus the second largest logit there.
+        finish_reason: "stop" (a stop id), "length" (the limit) or "code_end" (the answer's code block was closed).
+        accepted_draft_tokens: How many tokens of the draft the organ chose itself.
+        prompt_tokens: Length of the prompt with its template.
+        draft_score: What `score` would say of the draft (of as much of it as the limit allows); it comes for free
+            with the check. Empty without a draft.
+    """
+
+    text: str
+    token_ids: list[int]
+    margins: list[float]
+    finish_reason: str
+    accepted_draft_tokens: int
+    prompt_tokens: int
+    draft_score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running `generate` is. `seconds` since it began; tokens over all prompts."""
+
+    finished: int
+    total: int
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
 
 
 class Organ:
@@ -202,6 +205,7 @@ class Organ:
                 finish_reason=c.finish_reason,
                 accepted_draft_tokens=c.accepted_draft_tokens,
                 prompt_tokens=c.prompt_tokens,
+                draft_score=Score(c.draft_score.log_probabilities, c.draft_score.margins),
             )
             for c in completions
         ]

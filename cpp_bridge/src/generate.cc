@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "code_block.h"
+#include "score.h"
 #include "top2.h"
 
 namespace organ {
@@ -32,6 +33,8 @@ class Sequence {
   bool finished() const { return finished_; }
   int generated() const { return static_cast<int>(result_.token_ids.size()); }
   Completion take() { return std::move(result_); }
+  // Gives the cache back. No row of this sequence is computed any more.
+  void release() { cache_.reset(); }
 
   const std::vector<int32_t>& prompt_tokens() const { return prompt_.tokens; }
   size_t prefill_size() const { return prompt_.tokens.size() + draft_; }
@@ -51,9 +54,12 @@ class Sequence {
     return {cache_.get(), static_cast<int>(prompt_.tokens.size()) + generated() - 1, result_.token_ids.back(), true};
   }
 
-  // During prefill: logits of the prompt's last row, then of each draft row in order. Each draft token is compared
-  // with the choice made before it; what stands behind the first mismatch was computed for nothing and is ignored.
+  // During prefill: logits of the prompt's last row, then of each draft row in order. Each draft token is rated, and
+  // compared with the choice made before it; behind the first mismatch, or the end of the answer, it is only rated.
   void take_prefill_logits(const float* logits) {
+    const size_t rated = result_.draft_score.margins.size();
+    if (rated < prompt_.draft.size())
+      append_score(kernels_, logits, model_.config.vocab_size, prompt_.draft[rated], result_.draft_score);
     if (finished_ || draft_rejected_) return;
     take_logits(logits);
     const size_t at = result_.token_ids.size();
@@ -87,7 +93,6 @@ class Sequence {
   void finish(const char* reason) {
     finished_ = true;
     result_.finish_reason = reason;
-    cache_.reset();
   }
 
   const Prompt& prompt_;
@@ -118,6 +123,7 @@ class Batch {
       for (size_t i = 1; i < active.size(); ++i) active[i]->copy_prefix(*active.front(), shared);
     }
     prefill_rows(active, shared, SIZE_MAX, chunk);
+    release_finished();
   }
 
   void decode() {
@@ -126,6 +132,7 @@ class Batch {
       for (Sequence* sequence : unfinished()) work.add(sequence->decode_row(), sequence);
       if (work.rows.empty()) return;
       run(work, &Sequence::take_logits);
+      release_finished();
     }
   }
 
@@ -144,6 +151,11 @@ class Batch {
     for (Sequence& sequence : sequences_)
       if (!sequence.finished()) all.push_back(&sequence);
     return all;
+  }
+
+  void release_finished() {
+    for (Sequence& sequence : sequences_)
+      if (sequence.finished()) sequence.release();
   }
 
   // Prompts built from one template begin alike. What they share is computed once; that is legal because a row's bits
@@ -171,8 +183,7 @@ class Batch {
       work = {};
     };
     for (Sequence* sequence : sequences) {
-      // A sequence that finished inside its draft has given its cache back: its remaining rows are not run.
-      for (size_t i = first; i < std::min(last, sequence->prefill_size()) && !sequence->finished(); ++i) {
+      for (size_t i = first; i < std::min(last, sequence->prefill_size()); ++i) {
         work.add(sequence->prefill_row(i), sequence);
         if (work.rows.size() == chunk) flush();
       }

@@ -8,7 +8,6 @@
 #include <optional>
 #include <thread>
 
-#include "dmath.h"
 #include "forward.h"
 #include "fp_environment.h"
 #include "generate.h"
@@ -16,6 +15,7 @@
 #include "organ/error.h"
 #include "organ/tokenizer.h"
 #include "pack.h"
+#include "score.h"
 
 namespace organ {
 namespace {
@@ -212,15 +212,8 @@ Score Organ::score(std::span<const int32_t> prompt, std::span<const int32_t> com
   std::vector<int32_t> ids(prompt.begin(), prompt.end());
   ids.insert(ids.end(), completion.begin(), completion.end() - 1);
   s.check_length(ids.size(), "prompt_ids and completion_ids together");
-  const int64_t vocab = s.model.config.vocab_size;
   s.for_logits(ids, prompt.size() - 1, [&](size_t row, const float* logits) {
-    const int32_t token = completion[row + 1 - prompt.size()];
-    const float largest = s.kernels.maximum(logits, vocab);
-    const double normaliser = dmath::log(static_cast<double>(s.kernels.sum_exp(logits, vocab, largest)));
-    const float other =
-        std::max(s.kernels.maximum(logits, token), s.kernels.maximum(logits + token + 1, vocab - token - 1));
-    score.log_probabilities.push_back(static_cast<double>(logits[token]) - static_cast<double>(largest) - normaliser);
-    score.margins.push_back(logits[token] - other);
+    append_score(s.kernels, logits, s.model.config.vocab_size, completion[row + 1 - prompt.size()], score);
   });
   return score;
 }

@@ -142,6 +142,22 @@ TEST(drafts_change_nothing_but_the_count_of_accepted_tokens) {
   }
 }
 
+TEST(a_draft_is_rated_as_score_would_rate_it) {
+  const tiny::TempFile file(tiny::builder().pack());
+  const auto organ = Organ::load(file.path(), {.threads = 2, .isa = "auto", .prefill_chunk = 5});
+  const auto prompt = organ->tokenize("abcab");
+  const std::vector<int32_t> draft{12, 200, 3, 3, 99, 256};
+  const auto answers = organ->generate({{.prompt = "abcab", .draft = draft, .max_new_tokens = 20, .raw = true},
+                                        {.prompt = "abx", .draft = {}, .max_new_tokens = 4, .raw = true},
+                                        {.prompt = "abcab", .draft = draft, .max_new_tokens = 4, .raw = true}},
+                                       {});
+  const Score expected = organ->score(prompt, draft);
+  CHECK(answers[0].draft_score.log_probabilities == expected.log_probabilities);
+  CHECK(same(answers[0].draft_score.margins, expected.margins));
+  CHECK(answers[1].draft_score.margins.empty());
+  CHECK_EQ(answers[2].draft_score.margins.size(), size_t{4});
+}
+
 TEST(flush_to_zero_in_the_callers_environment_changes_no_bit) {
   const tiny::TempFile file(tiny::builder().pack());
   const auto organ = Organ::load(file.path(), {.threads = 1});

@@ -60,6 +60,13 @@ def test_drafts_are_texts_ids_or_none(organ: Organ) -> None:
     assert {answer.text for answer in answers} == {ANSWERS["b"]}
 
 
+def test_a_draft_is_rated_in_passing(organ: Organ) -> None:
+    prompt, draft = f"say {tag('b')}", [5, 6, 7]
+    (answer,) = organ.generate([prompt], drafts=[draft])
+    assert answer.draft_score == organ.score(organ.tokenize(prompt), draft)
+    assert organ.generate([prompt])[0].draft_score.margins == []
+
+
 def test_logits_and_scores_agree(organ: Organ) -> None:
     ids = organ.tokenize(f"say {tag('a')}")
     logits = organ.logits(ids)

@@ -35,6 +35,11 @@ struct Request {
   bool raw = false;
 };
 
+struct Score {
+  std::vector<double> log_probabilities;  // natural logarithm
+  std::vector<float> margins;             // logit of the token minus the largest logit of another token
+};
+
 struct Completion {
   std::string text;  // bytes of token_ids; may end inside a UTF-8 sequence
   std::vector<int32_t> token_ids;
@@ -42,11 +47,9 @@ struct Completion {
   std::string finish_reason;   // "stop", "length" or "code_end"
   int accepted_draft_tokens = 0;
   int prompt_tokens = 0;
-};
-
-struct Score {
-  std::vector<double> log_probabilities;  // natural logarithm
-  std::vector<float> margins;             // logit of the token minus the largest logit of another token
+  // How the organ rates the draft's tokens, those after its first own choice included: what `score` would say of the
+  // draft, for free, since they were computed to check it. Shorter than the draft if that reaches the limit.
+  Score draft_score;
 };
 
 struct Progress {
