@@ -35,7 +35,7 @@ def export(pack: Path, kind: str, target: Path) -> Path:
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
     writer.add_token_types([1] * len(tokens))
-    writer.add_token_merges([])
+    writer.add_token_merges(["< 0"])  # llama.cpp refuses a vocabulary without any
     names = gguf.get_tensor_name_map(
         {"llama": gguf.MODEL_ARCH.LLAMA, "qwen2": gguf.MODEL_ARCH.QWEN2}[config.architecture],
         config.num_hidden_layers,
