@@ -7,7 +7,9 @@ docs/sandbox.md says what that promises and what it does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from .extra_request import EXTRA_INPUTS, make_extra
 from .launcher import launch
 from .request import CPU_SECONDS, MEMORY_MB, WALL_SECONDS, make_request, refuse_code
 from .verdict import STATUSES, Verdict
@@ -26,6 +28,10 @@ def verify(
     cpu_seconds: float = CPU_SECONDS,
     wall_seconds: float = WALL_SECONDS,
     memory_mb: int = MEMORY_MB,
+    reference: str | None = None,
+    inputs: str | None = None,
+    exact_types: bool = False,
+    extra_inputs: int = EXTRA_INPUTS,
 ) -> Verdict:
     """Run generated code against an anchor's tests. May be called from several threads.
 
@@ -39,6 +45,11 @@ def verify(
         cpu_seconds: CPU time of each process, rounded up to whole seconds.
         wall_seconds: Time for everything.
         memory_mb: Address space of each process, MiB.
+        reference: Source of a right solution that defines `entry_point`; like `inputs`, only the judge has it.
+        inputs: Source of `inputs(random)`, a generator of argument tuples that uses nothing but the
+            `random.Random` it is given. What the code answers must equal what the reference answers.
+        exact_types: Also demand the reference's types for those inputs, so that 1 is not True.
+        extra_inputs: How many inputs to draw, at most; the seed follows from the anchor and the code.
 
     Returns:
         A Verdict; only the status `passed` is a pass.
@@ -49,5 +60,6 @@ def verify(
     request = make_request(
         code, entry_point, tests, check, setup, prompt, cpu_seconds, wall_seconds, memory_mb
     )
+    extra = make_extra(request, reference, inputs, exact_types, extra_inputs)
     refusal = refuse_code(code)
-    return Verdict("failed", refusal) if refusal else launch(request)
+    return Verdict("failed", refusal) if refusal else launch(replace(request, extra=extra))

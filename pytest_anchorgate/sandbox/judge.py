@@ -14,6 +14,7 @@ from . import frames
 from .asserts import Watch
 from .decode import Decoder
 from .encode import Encoder
+from .extra_inputs import run_extra
 from .finding import Finding, describe_failure
 from .limits import Limits, LimitsError, confine
 from .proxy import AnchorFault, Gone, Session, Violation
@@ -28,7 +29,7 @@ VERDICT = b"V"
 
 
 class Job:
-    """What the launcher sends; `check` is empty if there are tests."""
+    """What the launcher sends; `check` is empty if there are tests, `extra` None without extra inputs."""
 
     def __init__(self, sent: dict[str, Any]) -> None:
         self.nonce: bytes = sent["nonce"]
@@ -38,6 +39,7 @@ class Job:
         self.check: str = sent["check"]
         self.setup: str = sent["setup"]
         self.prompt: str = sent["prompt"]
+        self.extra: dict[str, Any] | None = sent["extra"]
 
 
 def main(limits: Limits) -> None:
@@ -88,7 +90,7 @@ def _judge(job: Job, session: Session) -> Finding:
         return Finding(kind, said, said)
     if missing != "":
         return Finding("failed", escape(str(missing)))
-    return space.run_tests() or _last_look(session)
+    return space.run_tests() or space.run_extra() or _last_look(session)
 
 
 def _hello(session: Session) -> Finding | None:
@@ -130,6 +132,8 @@ class _Space:
             if isinstance(kind, type) and kind.__module__ == "verifier"
         }
 
+        self._before_proxy = dict(self._names)
+
         def proxy(*args: Any, **kwargs: Any) -> Any:
             return session.call(*args, **kwargs)
 
@@ -146,6 +150,12 @@ class _Space:
                     return failed
             return None
         return self._one("check", self._job.check, "check")
+
+    def run_extra(self) -> Finding | None:
+        """Draw extra inputs, if the anchor has a generator; the first wrong answer, or None."""
+        if self._job.extra is None:
+            return None
+        return run_extra(self._job.extra, self._job.entry_point, self._before_proxy, self._session)
 
     def _one(self, label: str, source: str, function: str) -> Finding | None:
         name = f"<{label}>"

@@ -103,7 +103,8 @@ def _follow(
 
 def _job(request: Request, nonce: bytes) -> bytes:
     job = {
-        name: getattr(request, name) for name in ("code", "entry_point", "tests", "check", "setup", "prompt")
+        name: getattr(request, name)
+        for name in ("code", "entry_point", "tests", "check", "setup", "prompt", "extra")
     }
     body = Encoder().encode({"nonce": nonce, **job})
     return _HEAD.pack(b"J", 0, len(body)) + body

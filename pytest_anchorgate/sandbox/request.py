@@ -28,6 +28,7 @@ class Request:
     cpu_seconds: int
     wall_seconds: float
     memory_mb: int
+    extra: dict[str, str | int | bool] | None = None  # of extra_request, for the judge alone
 
 
 def make_request(
