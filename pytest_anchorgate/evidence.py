@@ -26,6 +26,9 @@ def judge(anchor: Anchor, text: str) -> Verdict:
             check=anchor.check,
             setup=anchor.setup,
             prompt=anchor.code_prompt,
+            reference=anchor.reference,
+            inputs=anchor.inputs,
+            exact_types=anchor.exact_types,
         )
     except Exception as error:
         # Whatever it is, it says nothing about the candidate and must not end the session.
