@@ -16,7 +16,7 @@ from .decode import Decoder
 from .encode import Encoder
 from .extra_inputs import run_extra
 from .finding import Finding, describe_failure
-from .limits import Limits, LimitsError, confine
+from .limits import Limits, LimitsError, Walls, confine
 from .proxy import AnchorFault, Gone, Session, Violation
 from .text import escape
 
@@ -39,19 +39,25 @@ class Job:
         self.check: str = sent["check"]
         self.setup: str = sent["setup"]
         self.prompt: str = sent["prompt"]
+        self.min_calls: int = sent["min_calls"]
+        self.inout: tuple[int, ...] = sent["inout"]
         self.extra: dict[str, Any] | None = sent["extra"]
 
 
-def main(limits: Limits) -> None:
+def main(limits: Limits, walls: Walls, parent: int) -> None:
     """Read the job, judge, report once, then wait until the launcher has looked at the candidate."""
-    job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
+    failure = ""
     try:
-        confine(limits, read_all=True)
+        confine(limits, walls, parent)
+    except LimitsError as error:
+        failure = str(error)
+    job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
+    if failure:
+        finding = Finding("error", escape(f"the judge's process could not be confined: {failure}"))
+    else:
         session = Session(RPC)
         finding = judge(job, session)
         finding.level = session.level
-    except LimitsError as error:
-        finding = Finding("refused", escape(f"this platform cannot confine the judge: {error}"))
     frames.write_frame(CONTROL, VERDICT, 0, Encoder().encode(finding.to_plain(job.nonce)))
     os.read(CONTROL, 1)
     os._exit(0)
@@ -90,7 +96,7 @@ def _judge(job: Job, session: Session) -> Finding:
         return Finding(kind, said, said)
     if missing != "":
         return Finding("failed", escape(str(missing)))
-    return space.run_tests() or space.run_extra() or _last_look(session)
+    return space.run_tests() or space.run_extra() or _last_look(session, job.min_calls)
 
 
 def _hello(session: Session) -> Finding | None:
@@ -99,14 +105,17 @@ def _hello(session: Session) -> Finding | None:
     except Violation as violation:
         return Finding("error", escape(f"the candidate's process did not start: {violation}"))
     if refusal:
-        return Finding("refused", escape(f"this platform cannot confine the candidate: {refusal}"))
+        return Finding("error", escape(f"the candidate's process could not be confined: {refusal}"))
     return None
 
 
-def _last_look(session: Session) -> Finding:
-    """Nothing failed: pass if a call came back, and the candidate still lives and has nothing more to say."""
+def _last_look(session: Session, min_calls: int) -> Finding:
+    """Nothing failed: pass if enough calls came back, and the candidate still lives and says nothing more."""
     if session.completed == 0:
         return Finding("error", "the tests never called the function, so they prove nothing")
+    if session.completed < min_calls:
+        said = f"only {session.completed} calls came back where a right solution answers {min_calls}"
+        return Finding("failed", said, said, session.completed)
     session.ping()
     return Finding("passed", f"every check held over {session.completed} calls", calls=session.completed)
 
