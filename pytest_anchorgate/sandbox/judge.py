@@ -140,6 +140,7 @@ class _Space:
             for name, kind in self._names.items()
             if isinstance(kind, type) and kind.__module__ == "verifier"
         }
+        session.inout = job.inout
 
         self._before_proxy = dict(self._names)
 
