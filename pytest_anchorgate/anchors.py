@@ -58,6 +58,7 @@ class Anchor:
         inputs: source of `inputs(random)`, which yields tuples of arguments for extra tests against the
             reference, or None; given exactly if `reference` is.
         exact_types: whether those tests demand the reference's types beyond `==`.
+        inout: positions of the arguments that the function edits in place for the tests to see.
     """
 
     task_id: str
@@ -73,6 +74,7 @@ class Anchor:
     reference: str | None = None
     inputs: str | None = None
     exact_types: bool = False
+    inout: tuple[int, ...] = ()
 
     def meaning(self) -> dict[str, Any]:
         """Everything that can change what is asked or what counts as right, by name, ready for JSON.
@@ -82,6 +84,7 @@ class Anchor:
         """
         extra = ("reference", "inputs", "exact_types")
         left_out = {"line", "source", *(extra if self.reference is None else ())}
+        left_out |= set() if self.inout else {"inout"}
         names = (field.name for field in fields(self) if field.name not in left_out)
         return {name: getattr(self, name) for name in names}
 

@@ -174,6 +174,7 @@ def _judge(
         reference=anchor.reference,
         inputs=anchor.inputs,
         exact_types=anchor.exact_types,
+        inout=anchor.inout,
         wall_seconds=WALL_SECONDS,
         memory_mb=MEMORY_MB,
         cpu_seconds=cpu_seconds,

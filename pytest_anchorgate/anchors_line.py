@@ -23,13 +23,14 @@ DEFAULT_MAX_NEW_TOKENS = 256
 MAX_NEW_TOKENS_LIMIT = 4096
 MAX_TEXT_CHARS = 1 << 18
 MAX_TESTS = 1000
+MAX_INOUT = 64
 
 _TASK_ID = re.compile(r"[A-Za-z0-9._/-]{1,100}")
 _TEXT_KEYS = (
     *("task_id", "entry_point", "prompt", "check", "setup", "source", "code_prompt"),
     *("reference", "inputs"),
 )
-_KEYS = (*_TEXT_KEYS, "tests", "max_new_tokens", "exact_types")
+_KEYS = (*_TEXT_KEYS, "tests", "max_new_tokens", "exact_types", "inout")
 _REQUIRED = ("task_id", "entry_point", "prompt")
 
 
@@ -55,6 +56,7 @@ def parse_line(raw: bytes) -> dict[str, Any]:
     }
     result = {**optional, "max_new_tokens": DEFAULT_MAX_NEW_TOKENS, **record}
     result["tests"] = _tests(record["tests"], record["entry_point"]) if "tests" in record else ()
+    result["inout"] = _positions(record["inout"]) if "inout" in record else ()
     _demand_max_new_tokens(result["max_new_tokens"])
     _demand_reference(record)
     for key, problem in (
@@ -161,6 +163,14 @@ def _tests(value: object, entry_point: str) -> tuple[str, ...]:
         if problem := problem_of_test(test, entry_point):
             raise LineProblem(f"{where} {problem}")
     return tuple(value)
+
+
+def _positions(value: object) -> tuple[int, ...]:
+    places = value if isinstance(value, list) else [None]
+    whole = all(type(place) is int and 0 <= place < MAX_INOUT for place in places)
+    if not whole or places != sorted(set(places)):
+        raise LineProblem('"inout" is not a list of argument positions, 0 first and ascending; write [0]')
+    return tuple(places)
 
 
 def _demand_max_new_tokens(value: object) -> None:

@@ -35,6 +35,7 @@ def judge(anchor: Anchor, text: str, *, require: str | None = None) -> Verdict:
             reference=anchor.reference,
             inputs=anchor.inputs,
             exact_types=anchor.exact_types,
+            inout=anchor.inout,
             require=require,
         )
     except Exception as error:

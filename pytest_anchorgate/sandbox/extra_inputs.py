@@ -40,19 +40,19 @@ def run_extra(
         AnchorFault: The reference or the generator is at fault.
         Violation: The candidate broke the protocol.
     """
-    reference = _function("reference", extra["reference"], entry_point, names)
+    reference = function_of("reference", extra["reference"], entry_point, names)
     number = 0
     for number, args in enumerate(_drawn(extra, names), 1):
         expected = _expected(reference, args, session)
-        said = _compare(session, args, expected, extra["exact_types"])
-        if said:
-            return _failure(number, entry_point, args, expected, said, session)
+        wrong = _wrong(session, args, expected, extra["exact_types"])
+        if wrong is not None:
+            return _failure(number, entry_point, args, expected, wrong, session)
     if number == 0:
         raise AnchorFault("its inputs(random) yielded nothing")
     return None
 
 
-def _function(label: str, source: str, name: str, names: dict[str, Any]) -> Callable[..., Any]:
+def function_of(label: str, source: str, name: str, names: dict[str, Any]) -> Callable[..., Any]:
     """The function that a source of the anchor's defines, in a namespace of its own."""
     space = dict(names)
     space.pop(name, None)
@@ -70,7 +70,7 @@ def _drawn(extra: dict[str, Any], names: dict[str, Any]) -> Iterator[tuple[Any, 
     """At most `count` argument tuples; the generator may end earlier."""
     import random
 
-    source = _function("inputs", extra["inputs"], "inputs", names)
+    source = function_of("inputs", extra["inputs"], "inputs", names)
     try:
         # An int: seeding with text would go through a hash whose import costs more than the drawing.
         stream = iter(source(random.Random(int(extra["seed"], 16))))
@@ -96,13 +96,14 @@ def _expected(reference: Callable[..., Any], args: tuple[Any, ...], session: Ses
         Encoder(instances=session.classes).encode((args, {}))
     except CodecError as error:
         raise AnchorFault(f"its inputs(random) yielded arguments that cannot be sent: {error}") from None
+    own = copy.deepcopy(args)
     try:
-        answer = reference(*copy.deepcopy(args))
+        answer = reference(*own)
     except BaseException as error:
         raised = f"{type(error).__name__}: {error}"
         raise AnchorFault(f"its reference raised {raised} for {show(args)}") from None
     try:
-        return Decoder().decode(Encoder().encode(answer))
+        return Decoder().decode(Encoder().encode(_with_changes(session, answer, own)))
     except CodecError:
         kind = type(answer).__name__
         raise AnchorFault(
@@ -110,20 +111,38 @@ def _expected(reference: Callable[..., Any], args: tuple[Any, ...], session: Ses
         ) from None
 
 
-def _compare(session: Session, args: tuple[Any, ...], expected: Any, exact: bool) -> str:
-    """Call the code; empty if its answer is right, otherwise what it did, escaped."""
+def _with_changes(session: Session, answer: Any, args: tuple[Any, ...]) -> Any:
+    """The answer; for a function that edits arguments in place, the answer and what became of those."""
+    if not session.inout:
+        return answer
+    return (answer, *(args[place] for place in session.inout if place < len(args)))
+
+
+def _wrong(session: Session, args: tuple[Any, ...], expected: Any, exact: bool) -> tuple[str, str] | None:
+    """Call the code; None if its answer is right, otherwise what to say of it and the answer (or ""), escaped."""
+    import copy
+
+    sent = copy.deepcopy(args) if session.inout else args
     try:
-        got = session.call(*args)
+        got = _with_changes(session, session.call(*sent), sent)
     except Exception:
-        return f"raised {escape(session.error_text, _CALL_CHARS)}"
+        return f"raised {escape(session.error_text, _CALL_CHARS)}", ""
     try:
         same = bool(got == expected) and (not exact or _same_types(got, expected))
     except Exception:  # a signalling Decimal, say: Python itself will not compare it
         same = False
     if same:
-        return ""
+        return None
+    answer = _shown(session, got)
     odd = isinstance(got, (Opaque, RemoteIterator))
-    return f"got {show_typed(got)}{', which is not plain data and equals nothing' if odd else ''}"
+    return f"got {answer}{', which is not plain data and equals nothing' if odd else ''}", answer
+
+
+def _shown(session: Session, answer: Any) -> str:
+    if not session.inout:
+        return show_typed(answer)
+    value, *left = answer
+    return f"{show_typed(value)} leaving {', '.join(show(argument) for argument in left)}"
 
 
 def _same_types(got: Any, expected: Any) -> bool:
@@ -138,12 +157,17 @@ def _same_types(got: Any, expected: Any) -> bool:
 
 
 def _failure(
-    number: int, entry_point: str, args: tuple[Any, ...], expected: Any, said: str, session: Session
+    number: int,
+    entry_point: str,
+    args: tuple[Any, ...],
+    expected: Any,
+    wrong: tuple[str, str],
+    session: Session,
 ) -> Finding:
     call = escape(f"{entry_point}({', '.join(show(argument, 200) for argument in args)})", _CALL_CHARS)
-    wanted = show_typed(expected)
+    said, got = wrong
+    wanted = _shown(session, expected)
     label = f"extra input {number}"
-    got = show_typed(session.last_call[2]) if session.last_call else ""
     detail = lines(
         f"{label}: {call}",
         f"got:      {got}" if got else "",

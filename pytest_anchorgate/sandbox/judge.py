@@ -14,6 +14,7 @@ from . import frames
 from .asserts import Watch
 from .decode import Decoder
 from .encode import Encoder
+from .extra_calls import reference_calls
 from .extra_inputs import run_extra
 from .finding import Finding, describe_failure
 from .limits import Limits, LimitsError, Walls, confine
@@ -113,11 +114,17 @@ def _last_look(session: Session, min_calls: int) -> Finding:
     """Nothing failed: pass if enough calls came back, and the candidate still lives and says nothing more."""
     if session.completed == 0:
         return Finding("error", "the tests never called the function, so they prove nothing")
-    if session.completed < min_calls:
-        said = f"only {session.completed} calls came back where a right solution answers {min_calls}"
-        return Finding("failed", said, said, session.completed)
+    if (too_few := _too_few(session, min_calls)) is not None:
+        return too_few
     session.ping()
     return Finding("passed", f"every check held over {session.completed} calls", calls=session.completed)
+
+
+def _too_few(session: Session, needed: int) -> Finding | None:
+    if session.completed >= needed:
+        return None
+    said = f"only {session.completed} calls came back where a right solution answers {needed}"
+    return Finding("failed", said, said, session.completed)
 
 
 class _Space:
@@ -162,10 +169,16 @@ class _Space:
         return self._one("check", self._job.check, "check")
 
     def run_extra(self) -> Finding | None:
-        """Draw extra inputs, if the anchor has a generator; the first wrong answer, or None."""
-        if self._job.extra is None:
+        """With a reference: count the calls that it needs, draw extra inputs; what is wrong, or None."""
+        job, extra = self._job, self._job.extra
+        if extra is None:
             return None
-        return run_extra(self._job.extra, self._job.entry_point, self._before_proxy, self._session)
+        self._seed()
+        base = (job.setup, self.prompt)
+        needed = reference_calls(extra["reference"], job.entry_point, base, job.tests, job.check, job.inout)
+        return _too_few(self._session, needed) or run_extra(
+            extra, job.entry_point, self._before_proxy, self._session
+        )
 
     def _one(self, label: str, source: str, function: str) -> Finding | None:
         name = f"<{label}>"

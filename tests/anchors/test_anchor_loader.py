@@ -131,6 +131,11 @@ REFUSED: dict[str, tuple[str | bytes, int | None, str]] = {
     ),
     "inputs of its own chance": (line(**{**BOTH, "inputs": "import time\n" + INPUTS}), 1, "imports time"),
     "exact_types alone": (line(exact_types=True), 1, '"exact_types" is given without "reference"'),
+    "inout is a number": (line(inout=0), 1, '"inout" is not a list of argument positions'),
+    "inout of text": (line(inout=["0"]), 1, '"inout" is not'),
+    "inout of booleans": (line(inout=[False]), 1, '"inout" is not'),
+    "inout below zero": (line(inout=[-1]), 1, '"inout" is not'),
+    "inout twice": (line(inout=[0, 0]), 1, '"inout" is not'),
     "exact_types as a number": (line(**BOTH, exact_types=1), 1, '"exact_types" is not a boolean'),
     "no tokens": (line(max_new_tokens=0), 1, '"max_new_tokens" is not an integer from 1 to 4096'),
     "many tokens": (line(max_new_tokens=4097), 1, '"max_new_tokens" is not'),
@@ -211,19 +216,20 @@ def test_digest_ignores_how_the_file_is_written() -> None:
 
 
 def test_digest_ignores_defaults_of_a_reference() -> None:
-    assert digest(line(exact_types=False)) == digest(line())
+    assert digest(line(exact_types=False, inout=[])) == digest(line())
     assert digest(line(**BOTH, exact_types=False)) == digest(line(**BOTH))
 
 
 def test_reference_and_inputs_are_kept(tmp_path: Path) -> None:
     anchor = load_anchors(write(tmp_path, line(**BOTH, exact_types=True))).anchors[0]
     assert (anchor.reference, anchor.inputs, anchor.exact_types) == (REFERENCE, INPUTS, True)
+    assert load_anchors(write(tmp_path, line(inout=[0, 2]))).anchors[0].inout == (0, 2)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"reference": REFERENCE + "\n"}, {"inputs": INPUTS + "\n"}, {"exact_types": True}],
-    ids=["reference", "inputs", "exact_types"],
+    [{"reference": REFERENCE + "\n"}, {"inputs": INPUTS + "\n"}, {"exact_types": True}, {"inout": [0]}],
+    ids=["reference", "inputs", "exact_types", "inout"],
 )
 def test_both_digests_cover_what_extra_inputs_are_judged_by(changes: dict[str, Any]) -> None:
     plain, changed = line(**BOTH), line(**{**BOTH, **changes})

@@ -156,8 +156,14 @@ def test_a_wrong_answer_to_an_extra_input_fails_by_name(code: str, said: str) ->
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"reference": "def f(x):\n    return 1 / 0"}, "its reference raised ZeroDivisionError"),
-        ({"reference": "def f(x):\n    return map(str, x)"}, "returned an object of type map"),
+        (
+            {"reference": "def f(x):\n    return [2] if x == [1] else 1 / 0"},
+            "its reference raised ZeroDivisionError",
+        ),
+        (
+            {"reference": "def f(x):\n    return [2] if x == [1] else map(str, x)"},
+            "returned an object of type map",
+        ),
         ({"reference": "def g(x):\n    return x"}, "its reference defines no function f"),
         ({"reference": "def f(x)"}, "its reference raised SyntaxError"),
         ({"inputs": "def inputs(random):\n    yield [1]"}, "yielded list, not a tuple of arguments"),
@@ -202,3 +208,48 @@ def test_helpers_of_setup_and_prompt_are_there_but_never_the_code_under_test() -
 def test_refuses_a_caller_s_mistake(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         judged(HONEST, **changes)
+
+
+SWAP = {
+    "tests": ["x = [2, 1]\nassert f(x) is None\nassert x == [1, 2]"],
+    "reference": "def f(x):\n    x.sort()\n",
+    "inout": (0,),
+}
+
+
+def test_arguments_edited_in_place_are_compared_too() -> None:
+    assert judged("def f(x):\n    x[:] = sorted(x)", **SWAP).passed
+    verdict = judged("def f(x):\n    x[:] = x[::-1]", **SWAP)
+    assert verdict.status == "failed"
+    assert verdict.reason.startswith("extra input ")
+    assert "got None leaving [" in verdict.reason
+    assert "expected None leaving [" in verdict.reason
+
+
+def test_the_code_must_answer_as_many_calls_as_the_reference() -> None:
+    early = (
+        "for x in range(3):\n    try:\n        assert f([x]) == [x + 1]\n    except KeyError:\n        break"
+    )
+    verdict = judged(
+        "def f(x):\n    if x == [1]:\n        raise KeyError(1)\n    return sorted(v + 1 for v in x)",
+        tests=[early],
+    )
+    assert verdict.status == "failed"
+    assert verdict.reason == "only 2 calls came back where a right solution answers 3"
+    assert judged(HONEST, tests=[early]).passed
+
+
+def test_the_reference_is_counted_on_copies_like_the_code_s() -> None:
+    twice = "x = [2, 1]\nassert f(x) == [2, 3]\nassert f(x) == [2, 3] and x == [2, 1]"
+    verdict = judged(HONEST, tests=[twice])
+    assert verdict.passed, verdict.reason
+    assert judged(HONEST, tests=[twice], prompt="import math\n").calls == 32
+
+
+def test_a_reference_that_fails_the_tests_is_a_fault_of_the_anchor() -> None:
+    verdict = judged("def f(x):\n    return [5]", tests=["assert f([1]) == [5]"])
+    assert verdict.status == "error"
+    assert "its own reference fails test 1: AssertionError" in verdict.reason
+    check = "def check(candidate):\n    assert candidate([1]) == [5]\n"
+    verdict = judged("def f(x):\n    return [5]", tests=(), check=check)
+    assert "its own reference fails check: AssertionError" in verdict.reason
