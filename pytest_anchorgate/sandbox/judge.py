@@ -85,7 +85,8 @@ def _judge(job: Job, session: Session) -> Finding:
     body_only = is_body(job.code)
     base = {"setup": job.setup} if body_only else {"setup": job.setup, "prompt": space.prompt}
     try:
-        session.ask(frames.BASE, base)
+        if any(base.values()):
+            session.ask(frames.BASE, base)
     except Exception:
         raise AnchorFault(f"its setup or prompt failed beside the code: {session.error_text}") from None
     code = f"{job.prompt.rstrip()}\n{job.code}" if body_only else job.code

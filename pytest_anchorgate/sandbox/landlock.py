@@ -15,6 +15,7 @@ import struct
 import sys
 
 from . import library
+from .libc import LIBC
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
@@ -32,8 +33,7 @@ def abi() -> int:
     Raises:
         LandlockError: The kernel answers with something else.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = int(libc.syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION_FLAG))
+    version = int(LIBC.syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION_FLAG))
     if version >= 1:
         return version
     if ctypes.get_errno() in (errno.ENOSYS, errno.EOPNOTSUPP):
@@ -47,19 +47,17 @@ def build() -> int:
     Raises:
         LandlockError: The kernel has Landlock, and a step failed.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    handled = [_known(libc, field) for field in range(_FIELDS)]
-    ruleset = _create(libc, handled)
+    handled = [_known(field) for field in range(_FIELDS)]
+    ruleset = _create(handled)
     try:
         for path in library.around():
-            _grant(libc, ruleset, path, _READ_FILE | _READ_DIR)
+            _grant(ruleset, path, _READ_FILE | _READ_DIR)
         for folder in sys.path:
-            _grant(
-                libc, ruleset, folder, _READ_DIR
-            )  # the import system lists a folder before it opens a file
+            # The import system lists a folder before it opens a file.
+            _grant(ruleset, folder, _READ_DIR)
             for name in library.names(folder):
                 if name not in library.NOT_GRANTED:
-                    _grant(libc, ruleset, f"{folder}/{name}", _READ_FILE | _READ_DIR)
+                    _grant(ruleset, f"{folder}/{name}", _READ_FILE | _READ_DIR)
     except OSError:
         os.close(ruleset)
         raise
@@ -72,19 +70,18 @@ def restrict(ruleset: int) -> None:
     Raises:
         LandlockError: The kernel refused.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    _call(libc, _RESTRICT, ruleset, 0)
+    _call(_RESTRICT, ruleset, 0)
     os.close(ruleset)
 
 
-def _known(libc: ctypes.CDLL, field: int) -> int:
+def _known(field: int) -> int:
     """The bits of one field that this kernel accepts."""
     known = 0
     for bit in range(64):
         wanted = [0] * _FIELDS
         wanted[field] = 1 << bit
         try:
-            os.close(_create(libc, wanted))
+            os.close(_create(wanted))
         except LandlockError as error:
             if error.errno not in (errno.EINVAL, errno.E2BIG):
                 raise
@@ -93,13 +90,13 @@ def _known(libc: ctypes.CDLL, field: int) -> int:
     return known
 
 
-def _create(libc: ctypes.CDLL, handled: list[int]) -> int:
+def _create(handled: list[int]) -> int:
     # A kernel with a shorter struct accepts the longer one as long as what it does not know is zero.
     attributes = struct.pack(f"={_FIELDS}Q", *handled)
-    return _call(libc, _CREATE, attributes, len(attributes), 0)
+    return _call(_CREATE, attributes, len(attributes), 0)
 
 
-def _grant(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+def _grant(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -108,13 +105,13 @@ def _grant(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= _READ_FILE
         if rights:
-            _call(libc, _ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
+            _call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
     finally:
         os.close(fd)
 
 
-def _call(libc: ctypes.CDLL, number: int, *arguments: int | bytes) -> int:
-    result = int(libc.syscall(number, *arguments))
+def _call(number: int, *arguments: int | bytes) -> int:
+    result = int(LIBC.syscall(number, *arguments))
     if result < 0:
         code = ctypes.get_errno()
         raise LandlockError(code, os.strerror(code))

@@ -125,9 +125,9 @@ def _follow(
     if finding is not None and finding.kind == "gone":
         candidate.wait(_CANDIDATE_GRACE)  # its exit status says why it hung up
     alive = candidate.alive()
-    candidate.kill()
     if finding is not None:
         control.close()  # the judge may go
+    candidate.kill()
     if not timed_out:
         judge.wait(_GRACE)
     judge.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ import struct
 import sys
 
 from . import landlock, levels, namespaces, seccomp, syscalls
+from .libc import LIBC, check
 
 TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
 if TYPE_CHECKING:
@@ -101,8 +103,6 @@ class Walls:
 
 def keep_descriptors(wanted: list[int], highest: int) -> None:
     """Make `wanted` the descriptors 3, 4, ... and close every other one above 2, up to `highest`."""
-    import fcntl
-
     aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in wanted]
     for place, fd in enumerate(aside, 3):
         os.dup2(fd, place, inheritable=False)
@@ -120,20 +120,19 @@ def confine(limits: Limits, walls: Walls, parent: int) -> None:
     Raises:
         LimitsError: A layer could not be set up; the message names it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     _layer("session", os.setsid)
-    _layer("parent-death signal", lambda: _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL))
+    _layer("parent-death signal", lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     if os.getppid() != parent:
         raise LimitsError("parent-death signal: the parent is gone")
-    _layer("not dumpable", lambda: _prctl(libc, _PR_SET_DUMPABLE, 0))
+    _layer("not dumpable", lambda: _prctl(_PR_SET_DUMPABLE, 0))
     _layer("capabilities", _drop_capabilities)
     _layer("resource limits", lambda: _set_rlimits(limits))
-    _layer("no_new_privs", lambda: _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1))
+    _layer("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
     ruleset = walls.ruleset
     if ruleset is not None:
         _layer("Landlock", lambda: landlock.restrict(ruleset))
     _layer("system-call filter", lambda: seccomp.install(walls.program))
-    _layer("self-test", lambda: _self_test(libc, walls))
+    _layer("self-test", lambda: _self_test(walls))
 
 
 def _layer(name: str, step: Callable[[], _T]) -> _T:
@@ -143,33 +142,27 @@ def _layer(name: str, step: Callable[[], _T]) -> _T:
         raise LimitsError(f"{name}: {error}") from error
 
 
-def _prctl(libc: ctypes.CDLL, option: int, value: int, second: int = 0) -> None:
-    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(second), 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+def _prctl(option: int, value: int, second: int = 0) -> None:
+    check(LIBC.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(second), 0, 0))
 
 
 def _shrink_bounding_set() -> None:
     """So that nothing executed later could gain a capability; not ours to do without CAP_SETPCAP."""
-    libc = ctypes.CDLL(None, use_errno=True)
     for capability in range(64):
         try:
-            _prctl(libc, _PR_CAPBSET_DROP, capability)
+            _prctl(_PR_CAPBSET_DROP, capability)
         except OSError:
             break  # past the last one, or not ours: no_new_privs and the ban on execve cover those
-    _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
 
 
 def _drop_capabilities() -> None:
     """Root without capabilities is an ordinary user that owns root's files."""
-    libc = ctypes.CDLL(None, use_errno=True)
     column = syscalls.column(os.uname().machine)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
     left = ctypes.create_string_buffer(24)
     for number, data in ((syscalls.CAPSET[column], bytes(24)), (syscalls.CAPGET[column], left)):
-        if libc.syscall(number, header, data) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
+        check(LIBC.syscall(number, header, data))
     if any(left.raw):
         raise OSError(errno.EPERM, "some are left")
 
@@ -193,13 +186,13 @@ def _set_rlimits(limits: Limits) -> None:
         resource.setrlimit(what, (soft, hard))
 
 
-def _self_test(libc: ctypes.CDLL, walls: Walls) -> None:
+def _self_test(walls: Walls) -> None:
     """Try what must fail: a filter that was installed but does not bite is no filter."""
     own_file = sys.modules[__name__].__file__ or ""
     attempts: list[tuple[str, Callable[[], object]]] = [
         ("starting a process", _fork),
         ("opening a socket", lambda: socket.socket().close()),
-        ("tracing a process", lambda: _must_be_zero(libc.ptrace(0, 0, 0, 0))),
+        ("tracing a process", lambda: check(LIBC.ptrace(0, 0, 0, 0))),
         ("signalling a process", lambda: os.kill(os.getpid(), 0)),
         ("opening for writing", lambda: os.close(os.open("/dev/null", os.O_WRONLY))),
     ]
@@ -218,11 +211,6 @@ def _self_test(libc: ctypes.CDLL, walls: Walls) -> None:
         except OSError:
             continue
         raise LimitsError(f"{name} was not refused")
-
-
-def _must_be_zero(result: int) -> None:
-    if result != 0:
-        raise OSError(ctypes.get_errno(), "refused")
 
 
 def _fork() -> None:

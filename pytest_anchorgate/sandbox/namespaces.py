@@ -8,12 +8,12 @@ https://man7.org/linux/man-pages/man7/user_namespaces.7.html
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 
 from . import library, private_root
+from .libc import LIBC, check
 
 TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def enter() -> None:
     child = os.fork()
     if child:
         _stay_outside(child)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if select.select([outside], [], [], 0)[0]:
         os._exit(1)  # it died before it could be watched
     os.close(outside)
@@ -60,10 +60,7 @@ def _step(name: str, do: Callable[[], None]) -> None:
 
 
 def _unshare() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEWUSER | _NEWNS | _NEWPID | _NEWNET | _NEWIPC | _NEWUTS) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    check(LIBC.unshare(_NEWUSER | _NEWNS | _NEWPID | _NEWNET | _NEWIPC | _NEWUTS))
 
 
 def _map_ids(user: int, group: int) -> None:

@@ -1,6 +1,6 @@
 """Modules of the standard library that the parents import once, so that no verification pays for them.
 
-At the level `preloaded` these are the only modules that generated code can import.
+At the level `preloaded` generated code can import these and nothing else.
 """
 
 from __future__ import annotations
@@ -8,26 +8,43 @@ from __future__ import annotations
 import contextlib
 import importlib
 
+# Common in answers and cheap to carry: each fork copies the page tables of all of them, so what is rarely
+# asked for costs less when it is imported where it is needed.
 MODULES = (
-    *("abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "cmath", "codecs", "collections"),
-    *("collections.abc", "colorsys", "contextlib", "copy", "ctypes", "dataclasses", "datetime", "decimal"),
-    *("difflib", "enum", "fractions", "functools", "gc", "graphlib", "hashlib", "heapq", "html", "inspect"),
-    *("io", "itertools", "json", "keyword", "locale", "math", "numbers", "operator", "os", "os.path"),
-    *("pprint", "queue", "random", "re", "secrets", "selectors", "signal", "socket", "statistics", "string"),
-    *("struct", "sys", "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize"),
-    *("traceback", "types", "typing", "unicodedata", "uuid", "warnings", "weakref", "zlib"),
+    *("abc", "array", "ast", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy"),
     *(
-        "_strptime",
-        "encodings.idna",
-        "encodings.latin_1",
-        "encodings.ascii",
-        "linecache",
-        "select",
-        "resource",
+        "ctypes",
+        "datetime",
+        "enum",
+        "fcntl",
+        "functools",
+        "gc",
+        "heapq",
+        "io",
+        "itertools",
+        "math",
+        "operator",
     ),
+    *("os", "os.path", "random", "re", "resource", "select", "signal", "socket", "string", "struct", "sys"),
+    *("threading", "time", "types", "typing", "warnings"),
 )
 # Where nothing can be imported later, also what is rarely asked for.
 RARE = (
+    *(
+        "base64",
+        "binascii",
+        "calendar",
+        "codecs",
+        "colorsys",
+        "dataclasses",
+        "decimal",
+        "difflib",
+        "fractions",
+    ),
+    *("graphlib", "hashlib", "html", "inspect", "json", "keyword", "locale", "numbers", "pprint", "queue"),
+    *("secrets", "selectors", "statistics", "tempfile", "textwrap", "timeit", "token", "tokenize"),
+    *("traceback", "unicodedata", "uuid", "weakref", "zlib", "_strptime", "encodings.idna"),
+    *("encodings.latin_1", "encodings.ascii", "linecache"),
     *(
         "argparse",
         "asyncio",

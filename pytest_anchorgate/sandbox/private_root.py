@@ -15,6 +15,7 @@ import os
 import struct
 
 from . import syscalls
+from .libc import LIBC, check
 
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, 0o2000000
@@ -36,49 +37,48 @@ def build(folders: list[str], around: list[str]) -> None:
     Raises:
         OSError: The kernel does not allow a step.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    _mount(libc, None, "/", None, _MS_REC | _MS_PRIVATE)
-    trees = [(path, _clone(libc, path)) for path in (*folders, *around) if os.path.exists(path)]
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    trees = [(path, _clone(path)) for path in (*folders, *around) if os.path.exists(path)]
     # Any folder will do, and this one exists: what it hides has been opened above.
     place = os.path.realpath(folders[0])
-    _mount(libc, b"tmpfs", place, b"tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, _SMALL)
+    _mount(b"tmpfs", place, b"tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, _SMALL)
     for path, tree in trees:
         target = _mirror(place, path)
-        _attach(libc, tree, target)
+        _attach(tree, target)
         os.close(tree)
     for folder in folders:
-        _cover(libc, place + os.path.realpath(folder))
+        _cover(place + os.path.realpath(folder))
     os.chdir(place)
-    _check(libc.syscall(syscalls.PIVOT_ROOT[syscalls.column(os.uname().machine)], b".", b"."))
-    _check(libc.umount2(b".", _MNT_DETACH))
+    check(LIBC.syscall(syscalls.PIVOT_ROOT[syscalls.column(os.uname().machine)], b".", b"."))
+    check(LIBC.umount2(b".", _MNT_DETACH))
     os.chdir("/")
-    _set_attributes(libc, "/", _ATTR_RDONLY | _ATTR_NOSUID, 0)
+    _set_attributes("/", _ATTR_RDONLY | _ATTR_NOSUID, 0)
 
 
-def _clone(libc: ctypes.CDLL, path: str) -> int:
+def _clone(path: str) -> int:
     """A copy of the mounts below a path, attached nowhere yet."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
-    return _check(libc.syscall(syscalls.OPEN_TREE, _AT_FDCWD, os.fsencode(os.path.realpath(path)), flags))
+    return check(LIBC.syscall(syscalls.OPEN_TREE, _AT_FDCWD, os.fsencode(os.path.realpath(path)), flags))
 
 
-def _attach(libc: ctypes.CDLL, tree: int, target: str) -> None:
+def _attach(tree: int, target: str) -> None:
     flags = _MOVE_MOUNT_F_EMPTY_PATH
-    _check(libc.syscall(syscalls.MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), flags))
-    _set_attributes(libc, target, _ATTR_RDONLY | _ATTR_NOSUID, _AT_RECURSIVE)
+    check(LIBC.syscall(syscalls.MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), flags))
+    _set_attributes(target, _ATTR_RDONLY | _ATTR_NOSUID, _AT_RECURSIVE)
 
 
-def _set_attributes(libc: ctypes.CDLL, path: str, attributes: int, flags: int) -> None:
+def _set_attributes(path: str, attributes: int, flags: int) -> None:
     wanted = struct.pack("=4Q", attributes, 0, 0, 0)
     encoded = os.fsencode(path)
-    _check(libc.syscall(syscalls.MOUNT_SETATTR, _AT_FDCWD, encoded, flags, wanted, ctypes.c_size_t(32)))
+    check(LIBC.syscall(syscalls.MOUNT_SETATTR, _AT_FDCWD, encoded, flags, wanted, ctypes.c_size_t(32)))
 
 
-def _cover(libc: ctypes.CDLL, folder: str) -> None:
+def _cover(folder: str) -> None:
     """Lay an empty folder over what is installed beside the standard library."""
     for name in _COVERED:
         if os.path.isdir(f"{folder}/{name}"):
             flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
-            _mount(libc, b"tmpfs", f"{folder}/{name}", b"tmpfs", flags, b"size=4k,nr_inodes=2,mode=555")
+            _mount(b"tmpfs", f"{folder}/{name}", b"tmpfs", flags, b"size=4k,nr_inodes=2,mode=555")
 
 
 def _mirror(place: str, path: str) -> str:
@@ -105,18 +105,10 @@ def _mirror(place: str, path: str) -> str:
 
 
 def _mount(
-    libc: ctypes.CDLL,
     what: bytes | None,
     where: str,
     kind: bytes | None,
     flags: int,
     data: bytes | None = None,
 ) -> None:
-    _check(libc.mount(what, os.fsencode(where), kind, ctypes.c_ulong(flags), data))
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+    check(LIBC.mount(what, os.fsencode(where), kind, ctypes.c_ulong(flags), data))

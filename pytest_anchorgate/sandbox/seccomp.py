@@ -12,6 +12,7 @@ import os
 import struct
 
 from . import syscalls
+from .libc import LIBC
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GE, _JUMP_SET, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -59,8 +60,7 @@ def install(code: bytes) -> None:
     buffer = ctypes.create_string_buffer(own, len(own))
     # struct sock_fprog: a count, padding, a pointer.
     wanted = struct.pack("@HP", len(own) // 8, ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_SECCOMP, _FILTER, wanted, 0, 0) != 0:
+    if LIBC.prctl(_PR_SET_SECCOMP, _FILTER, wanted, 0, 0) != 0:
         raise SeccompError(f"the kernel refused the system-call filter: {os.strerror(ctypes.get_errno())}")
 
 

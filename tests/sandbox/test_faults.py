@@ -17,9 +17,9 @@ EVERYTHING = os.environ.get("ANCHORGATE_SWEEP") == "all"
 FAULTS = {
     "seccomp.install = lambda code: None": "self-test: starting a process was not refused",
     "seccomp.build = lambda reading: b''": "system-call filter",
-    "limits._prctl = lambda libc, option, *rest: broken() if option == 1 else None": "parent-death signal: broken",
-    "limits._prctl = lambda libc, option, *rest: broken() if option == 4 else None": "not dumpable: broken",
-    "limits._prctl = lambda libc, option, *rest: broken() if option == 38 else None": "no_new_privs: broken",
+    "limits._prctl = lambda option, *rest: broken() if option == 1 else None": "parent-death signal: broken",
+    "limits._prctl = lambda option, *rest: broken() if option == 4 else None": "not dumpable: broken",
+    "limits._prctl = lambda option, *rest: broken() if option == 38 else None": "no_new_privs: broken",
     "limits._set_rlimits = broken": "resource limits: broken",
     "limits._drop_capabilities = broken": "capabilities: broken",
     "limits.os = types.SimpleNamespace(**{**vars(os), 'setsid': broken})": "session: broken",
@@ -29,7 +29,7 @@ WALLS = {
     "landlock.restrict = broken": "Landlock: broken",
     "landlock.restrict = lambda fd: None": "self-test: listing the root was not refused",
     "landlock.build = broken": "Landlock: broken",
-    "landlock._known = lambda libc, field: 0": "Landlock: ",
+    "landlock._known = lambda field: 0": "Landlock: ",
 }
 ROOTS = {
     "private_root.build = lambda folders, around: None": "seeing the sandbox's own source was not refused",
