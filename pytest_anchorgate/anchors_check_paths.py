@@ -97,6 +97,8 @@ def _runs_at_least_once(iterable: ast.expr) -> bool:
     if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name):
         if iterable.func.id in ("enumerate", "sorted", "reversed") and iterable.args:
             return _runs_at_least_once(iterable.args[0])
+        if iterable.func.id == "zip" and iterable.args:
+            return all(map(_runs_at_least_once, iterable.args))
         if iterable.func.id == "range":
             return _is_filled_range(iterable.args)
     return False

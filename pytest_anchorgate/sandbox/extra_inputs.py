@@ -60,10 +60,11 @@ def function_of(label: str, source: str, name: str, names: dict[str, Any]) -> Ca
         exec(compile(source, f"<{label}>", "exec", dont_inherit=True), space)
     except BaseException as error:
         raise AnchorFault(f"its {label} raised {type(error).__name__}: {error}") from None
-    found: Callable[..., Any] | None = space.get(name)
-    if found is None or not callable(found):
+    found = space.get(name)
+    if not callable(found):
         raise AnchorFault(f"its {label} defines no function {name}")
-    return found
+    function: Callable[..., Any] = found
+    return function
 
 
 def _drawn(extra: dict[str, Any], names: dict[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -25,6 +25,11 @@ SOUND = {
     "by a loop": "for x, y in [(1, 2), (3, 4)]:\n    assert f(x) == y",
     "by a range": "for x in range(3):\n    assert f(x) == x + 1",
     "by enumerate": "for i, x in enumerate([5, 6]):\n    assert f(x) == [6, 7][i]",
+    "by enumerate of text": "for i, x in enumerate('ab'):\n    assert f(x) == i",
+    "by zip": "for x, y in zip([1, 2], (3, 4)):\n    assert f(x) == y",
+    "by a dict": "for x in {1: 2}:\n    assert f(x) == 2",
+    "by an annotated variable": "x: int = f(1)\nassert x == 2",
+    "raising where it does not assert": "if f(1) != 2:\n    raise ValueError\nelse:\n    assert f(2) == 3",
     "on both branches": "if f(1) == 2:\n    assert f(2) == 3\nelse:\n    assert f(2) == 4",
     "by a helper": "def same(x, y):\n    assert f(x) == y\nsame(1, 2)",
     "an exception that must come": (
@@ -52,6 +57,14 @@ UNSOUND = {
     "only if": ("if f(1) == 2:\n    assert f(2) == 3", PASSABLE),
     "only in a loop of unknown length": ("for x in f(1):\n    assert x == 2", PASSABLE),
     "only in a loop over nothing": ("for x in range(0):\n    assert f(x) == 2", PASSABLE),
+    "only in a loop over what may be nothing": ("for x in [*f(1)]:\n    assert x == 2", PASSABLE),
+    "only in a loop over a copied dict": ("for x in {**f(1)}:\n    assert x == 2", PASSABLE),
+    "only in a loop over an empty dict": ("for x in {}:\n    assert f(x) == 2", PASSABLE),
+    "only in a loop over an empty zip": ("for x, y in zip([1], []):\n    assert f(x) == y", PASSABLE),
+    "only in a loop over a zip of nothing": ("for x in zip():\n    assert f(x) == 1", PASSABLE),
+    "only in a range of unknown length": ("for x in range(f(1)):\n    assert f(x) == 2", PASSABLE),
+    "only in a loop over some call": ("for x in tuple(f(1)):\n    assert x == 2", PASSABLE),
+    "after a break": ("for x in [1]:\n    break\n    assert f(x) == 2", PASSABLE),
     "only in a while loop": ("while f(1):\n    assert f(2) == 2", PASSABLE),
     "in a function nobody calls": ("def same():\n    assert f(1) == 2", PASSABLE),
     "about something else": ("f(1)\nassert 1 == 1", PASSABLE),
@@ -59,6 +72,11 @@ UNSOUND = {
     "a handler without an assert": ("try:\n    assert f(1) == 2\nexcept TypeError:\n    pass", PASSABLE),
     "suppressed": (
         "import contextlib\nwith contextlib.suppress(AssertionError):\n    assert f(1) == 2",
+        PASSABLE,
+    ),
+    "suppressed beside something else": (
+        "import io\nfrom contextlib import suppress\n"
+        "with io.StringIO() as file, suppress(AssertionError):\n    assert f(1) == 2",
         PASSABLE,
     ),
     "bare except": ("try:\n    x = f(1)\nexcept:\n    x = 2\nassert x == 2", "bare except"),

@@ -179,6 +179,16 @@ def test_a_fault_of_the_anchor_is_nobody_s_wrong_answer(changes: dict[str, str],
     assert said in verdict.reason
 
 
+def test_a_value_that_python_will_not_compare_is_wrong() -> None:
+    verdict = judged(
+        "from decimal import Decimal\ndef f(x):\n    return Decimal('sNaN')",
+        tests=["assert f([1]) is not None"],
+        reference="from decimal import Decimal\ndef f(x):\n    return Decimal(len(x))",
+    )
+    assert verdict.status == "failed"
+    assert "got Decimal('sNaN')" in verdict.reason
+
+
 def test_helpers_of_setup_and_prompt_are_there_but_never_the_code_under_test() -> None:
     changes = {
         "setup": "class P:\n    def __init__(self, n):\n        self.n = n",
