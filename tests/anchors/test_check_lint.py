@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_anchorgate.anchors import Anchor
@@ -35,6 +37,12 @@ SOUND = {
     "an exception that must come": (
         "try:\n    f('')\nexcept ValueError as error:\n    seen = error\nelse:\n    seen = None\n"
         "assert isinstance(seen, ValueError) and f(1) == 2"
+    ),
+    "an except for something else around an assert": (
+        "try:\n    assert f(1) == 2\nexcept ValueError:\n    assert f(2) == 3"
+    ),
+    "an except Exception around no assert": (
+        "try:\n    x = f(1)\nexcept Exception:\n    x = None\nassert x == 2"
     ),
     "finally": "try:\n    x = f(1)\nfinally:\n    assert f(2) == 3",
     "a loop with break before it": "for x in range(3):\n    if x:\n        break\nassert f(x) == 2",
@@ -117,7 +125,12 @@ def test_names_of_setup_prompt_and_other_tests_are_known() -> None:
     tests = ("y = twice(1)\nassert f(1) == y", "assert f(y) == half(8)")
     given = {"setup": "from math import ceil as half", "code_prompt": "def twice(n):\n    return 2 * n\n"}
     assert problems_of_tests(anchor(*tests, **given)) == []
+    assert (
+        problems_of_tests(anchor(*tests, **{**given, "code_prompt": given["code_prompt"] + "def f(x):"}))
+        == []
+    )
     assert problems_of_tests(anchor(*tests)) != []
+    assert problems_of_tests(anchor("assert __name__ and f(1) == 2")) == []
 
 
 @pytest.mark.parametrize(
@@ -166,6 +179,23 @@ def test_wrong_solutions_take_what_the_tests_show() -> None:
     assert [f(1, [2]), f(4, []), f(0, 0)] == [3, None, 3]
     for source in with_reference.values():
         compile(source, "wrong", "exec")
+
+
+def test_the_wrong_programs_answer_what_they_say() -> None:
+    answers = {}
+    for what, source in wrong_solutions(anchor("assert f(7, 8) == 9", "assert f(1, 1) == 2")).items():
+        namespace: dict[str, Any] = {}
+        exec(source, namespace)
+        answers[what] = namespace["f"](7, 8)
+    equal = answers.pop("an object equal to everything")
+    assert equal == 1
+    assert not equal != 1
+    assert repr(answers) == repr(
+        {
+            **{"None": None, "its first argument": 7, "0": 0, "1": 1, "True": True, "False": False},
+            **{"an empty list": [], "an empty text": "", "the answer to its first test": 9},
+        }
+    )
 
 
 def test_helpers_are_tried_as_solutions() -> None:

@@ -27,6 +27,7 @@ def test_an_honest_answer_passes_and_every_input_is_a_call() -> None:
     assert verdict.passed, verdict.reason
     assert verdict.calls == 31
     assert judged(HONEST, extra_inputs=4).calls == 5
+    assert judged(HONEST, extra_inputs=1000).calls == 1001
 
 
 def test_a_table_of_the_listed_tests_fails() -> None:
@@ -39,6 +40,12 @@ def test_a_table_of_the_listed_tests_fails() -> None:
     assert verdict.test.startswith("f([")
     assert verdict.got == "[] (list)"
     assert verdict.expected.endswith(" (list)")
+    first, got, expected, *others = verdict.detail.split("\n")
+    assert first == f"extra input 1: {verdict.test}"
+    assert got == "got:      [] (list)"
+    assert expected == f"expected: {verdict.expected}"
+    assert others[-1] == "calls that came back: 2"
+    assert len(others) == 2
 
 
 def test_a_listed_test_speaks_first() -> None:
