@@ -120,6 +120,12 @@ def test_names_what_is_to_be_mended(
     assert all("; " in line and "\n" not in line for line in problems)
 
 
+def test_the_score_is_a_share_of_what_is_wrong() -> None:
+    one = mutant("one")
+    assert Mutation(2, (one,), (one,)).score == pytest.approx(200 / 3)
+    assert Mutation(0, (), (one,)).score == 100
+
+
 def test_an_undecided_mutant_never_helps_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
     reference = GOOD["reference"]
 
@@ -127,9 +133,10 @@ def test_an_undecided_mutant_never_helps_the_score(monkeypatch: pytest.MonkeyPat
         return Verdict("passed" if code == reference else "error", "said")
 
     monkeypatch.setattr(anchors_check, "_judge", judge)
-    mutation = check_anchor(anchor()).mutation
-    assert mutation is not None
-    assert mutation.score == 0
+    report = check_anchor(anchor())
+    assert report.mutation is not None
+    assert report.mutation.score == 0
+    assert "a program that always answers None cannot be judged: said; correct the anchor" in report.problems
 
 
 def test_a_machine_that_cannot_judge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def test_the_wrong_programs_answer_what_they_say() -> None:
         answers[what] = namespace["f"](7, 8)
     equal = answers.pop("an object equal to everything")
     assert equal == 1
-    assert not equal != 1
+    assert (equal != 1) is False
     assert repr(answers) == repr(
         {
             **{"None": None, "its first argument": 7, "0": 0, "1": 1, "True": True, "False": False},
