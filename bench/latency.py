@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,20 +26,24 @@ def main() -> None:
     """Print one line a figure."""
     level = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] != "best" else None
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 500
-    print(f"level {level or court.courthouse().best()}, Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"level {level or court.courthouse().best()}, Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}"
+    )
     court.close()
     started = time.perf_counter()
     _once(level)
     print(f"first verification, cold: {1000 * (time.perf_counter() - started):.0f} ms")
     times = sorted(_once(level) for _ in range(count))
-    shown = ", ".join(f"p{p} {1000 * times[min(count * p // 100, count - 1)]:.1f}" for p in (10, 50, 90, 95, 99))
+    shown = ", ".join(
+        f"p{p} {1000 * times[min(count * p // 100, count - 1)]:.1f}" for p in (10, 50, 90, 95, 99)
+    )
     print(f"warm, {count} verifications of 3 calls: {shown} ms")
     anchors = load_anchors(Path(__file__).parents[1] / "anchors" / "bd6" / "anchors.jsonl")
     for extra in (False, True):
         court.close()
         started = time.perf_counter()
         for anchor in anchors:
-            more = {"reference": anchor.reference, "inputs": anchor.inputs} if extra else {}
+            more: dict[str, Any] = {"reference": anchor.reference, "inputs": anchor.inputs} if extra else {}
             verdict = verify(
                 anchor.code_prompt + "\n" + (anchor.reference or ""),
                 entry_point=anchor.entry_point,

@@ -29,9 +29,9 @@ def main() -> int:
     folder, human_eval, mbpp = map(Path, sys.argv[1:4])
     place = Path("/tmp/anchorgate-canaries")
     place.mkdir(exist_ok=True)
-    cases = {name: _lines(folder / f"{name}.jsonl") for name in ("forgeries", "honest")}
-    tasks: dict[str, Any] = {t["task_id"]: t for t in _lines(human_eval)}
-    tasks |= {f"MBPP/{t['task_id']}": t for t in _lines(mbpp)}
+    cases = {name: lines(folder / f"{name}.jsonl") for name in ("forgeries", "honest")}
+    tasks: dict[str, Any] = {t["task_id"]: t for t in lines(human_eval)}
+    tasks |= {f"MBPP/{t['task_id']}": t for t in lines(mbpp)}
     os.environ["TMPDIR"] = str(place)
     tempfile.tempdir = None
     inside(place)
@@ -67,16 +67,18 @@ def _run(task: dict[str, Any], code: str, level: str, wall: float) -> Verdict:
             code, entry_point=task["entry_point"], check=task["test"], prompt=task["prompt"], **limits
         )
     setup = task.get("test_setup_code") or ""
-    return verify(code, entry_point=_called(task), tests=task["test_list"], setup=setup, **limits)
+    return verify(code, entry_point=called(task), tests=task["test_list"], setup=setup, **limits)
 
 
-def _called(task: dict[str, Any]) -> str:
+def called(task: dict[str, Any]) -> str:
+    """The function that an MBPP task's tests call."""
     defined = {node.name for node in ast.parse(task["code"]).body if isinstance(node, ast.FunctionDef)}
     calls = [node.func for node in ast.walk(ast.parse(task["test_list"][0])) if isinstance(node, ast.Call)]
     return next(call.id for call in calls if isinstance(call, ast.Name) and call.id in defined)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSONL file, packed or not."""
     text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     return [json.loads(line) for line in text.splitlines()]
 

@@ -16,14 +16,17 @@ from pathlib import Path
 
 _INSIDE = "ANCHORGATE_BENCH_INSIDE"
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _RDONLY = 442, -100, 0x8000, 1
+_PR_SET_NO_NEW_PRIVS, _CAPABILITY_VERSION_3 = 38, 0x20080522
+_CAPSET = {"x86_64": 126, "aarch64": 91}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
-def inside(writable: Path) -> None:
+def inside(writable: Path, *, powerless: bool = False) -> None:
     """Run the current script again inside such a world and exit with its status; return if already there.
 
     Args:
         writable: Folder that becomes a small tmpfs; it must exist.
+        powerless: Drop every capability at the end, for harnesses that have no walls of their own.
     """
     if os.environ.get(_INSIDE) != "1":
         command = ["unshare", "--user", "--map-current-user", "--mount", "--pid", "--fork", "--net", "--ipc"]
@@ -38,6 +41,12 @@ def inside(writable: Path) -> None:
     if libc.mount(b"tmpfs", os.fsencode(writable), b"tmpfs", 0, b"size=64m") != 0:
         raise OSError(ctypes.get_errno(), f"no tmpfs on {writable}")
     _loopback_up()
+    if powerless:
+        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "no_new_privs")
+        header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+        if libc.syscall(_CAPSET[os.uname().machine], header, bytes(24)) != 0:
+            raise OSError(ctypes.get_errno(), "the capabilities could not be dropped")
 
 
 def _loopback_up() -> None:
