@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from pytest_anchorgate import anchors_check
 from pytest_anchorgate.anchors import Anchor, parse_anchors
 from pytest_anchorgate.anchors_check import CheckImpossible, Mutation, Report, check_anchor
-from pytest_anchorgate.anchors_check_mutants import Mutant
+from pytest_anchorgate.anchors_check_mutants import Mutant, mutants
 from pytest_anchorgate.cli import main
 from pytest_anchorgate.sandbox import Verdict
 
@@ -40,7 +40,9 @@ def test_a_good_anchor_has_nothing_to_mend() -> None:
     assert report.problems == []
     assert report.mutation is not None
     assert report.mutation.survived == ()
+    left_out = len(report.mutation.equivalent)
     assert report.mutation.killed == report.mutation.counted >= 8
+    assert report.mutation.killed + left_out == len(mutants(GOOD["reference"]))
     assert report.mutation.score == 100
 
 
