@@ -161,6 +161,7 @@ def verdicts(folder: Path, problems: dict[str, Problem]) -> None:
     inside(place, powerless=os.environ.get("ANCHORGATE_BENCH_ONLY") != "anchorgate")
     tempfile.tempdir = None
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    os.environ["EVALPLUS_MAX_MEMORY_BYTES"] = str(_MEMORY)  # it may not ask for more than it has
     only = os.environ.get("ANCHORGATE_BENCH_ONLY")
     for name, harness in HARNESSES.items():
         if only and name != only:

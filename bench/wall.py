@@ -38,8 +38,9 @@ def inside(writable: Path, *, powerless: bool = False) -> None:
         attributes = struct.pack("=4Q", on, off, 0, 0)
         if libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, path, _AT_RECURSIVE, attributes, ctypes.c_size_t(32)) != 0:
             raise OSError(ctypes.get_errno(), "the files could not be made read-only")
-    if libc.mount(b"tmpfs", os.fsencode(writable), b"tmpfs", 0, b"size=64m") != 0:
-        raise OSError(ctypes.get_errno(), f"no tmpfs on {writable}")
+    for place in (writable, Path("/dev/shm")):
+        if libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"size=64m") != 0:
+            raise OSError(ctypes.get_errno(), f"no tmpfs on {place}")
     _loopback_up()
     if powerless:
         if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
