@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -167,3 +169,11 @@ def test_a_parent_that_died_is_replaced(who):
     os.kill(victim.pid, signal.SIGKILL)
     time.sleep(0.2)
     assert one().passed
+
+
+def test_many_verifications_leave_nothing_behind():
+    """bench/flat.py with 10,000 is the long form of this."""
+    script = Path(__file__).parents[2] / "bench" / "flat.py"
+    command = [sys.executable, str(script), "150"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
