@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pytest_anchorgate.anchors_line import DEFAULT_MAX_NEW_TOKENS, LineProblem, parse_line, shown
 
@@ -53,6 +54,11 @@ class Anchor:
         source: where the task comes from, for people; never part of the digest.
         line: line of the file, counted from 1.
         code_prompt: source loaded before the completion ("" unless given).
+        reference: source of a right solution, for the judge alone, or None.
+        inputs: source of `inputs(random)`, which yields tuples of arguments for extra tests against the
+            reference, or None; given exactly if `reference` is.
+        exact_types: whether those tests demand the reference's types beyond `==`.
+        inout: positions of the arguments that the function edits in place for the tests to see.
     """
 
     task_id: str
@@ -65,6 +71,22 @@ class Anchor:
     source: str
     line: int
     code_prompt: str
+    reference: str | None = None
+    inputs: str | None = None
+    exact_types: bool = False
+    inout: tuple[int, ...] = ()
+
+    def meaning(self) -> dict[str, Any]:
+        """Everything that can change what is asked or what counts as right, by name, ready for JSON.
+
+        Where the anchor stands in which file, and what its source is called, cannot. What an anchor without a
+        reference means is what it meant before there were references.
+        """
+        extra = ("reference", "inputs", "exact_types")
+        left_out = {"line", "source", *(extra if self.reference is None else ())}
+        left_out |= set() if self.inout else {"inout"}
+        names = (field.name for field in fields(self) if field.name not in left_out)
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +211,6 @@ def _lines(data: bytes, path: Path) -> list[bytes]:
 
 
 def _digest(anchors: list[Anchor]) -> str:
-    meaning = [name for name in (field.name for field in fields(Anchor)) if name not in ("line", "source")]
-    content = [
-        {name: getattr(anchor, name) for name in meaning}
-        for anchor in sorted(anchors, key=lambda anchor: anchor.task_id)
-    ]
+    content = [anchor.meaning() for anchor in sorted(anchors, key=lambda anchor: anchor.task_id)]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

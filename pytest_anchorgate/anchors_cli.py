@@ -1,7 +1,8 @@
-"""`anchorgate anchors`: write an anchor file from the official data, and show what one holds."""
+"""`anchorgate anchors`: write an anchor file from the official data, show what one holds, check how good it is."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -15,6 +16,10 @@ __all__ = ["anchors"]
 
 class _UserError(click.ClickException):
     exit_code = 4
+
+
+class _Undecided(click.ClickException):
+    exit_code = 11
 
 
 @click.group()
@@ -79,6 +84,43 @@ def list_anchors(path: Path) -> None:
         checks = "check(candidate)" if anchor.check is not None else f"{len(anchor.tests)} tests"
         click.echo(f"{anchor.task_id:<{width}}  {anchor.entry_point}  {checks}")
     click.echo(f"{found.path}: {len(found)} anchors, sha256:{found.digest}")
+
+
+@anchors.command("check")
+@click.argument("path", type=click.Path(path_type=Path), default=Path("anchors"))
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 100),
+    default=90.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Least mutation score of the whole set.",
+)
+@click.option("--jobs", type=click.IntRange(1, 256), help="Anchors at a time. Default: one for each core.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show the mutants that were left out as equivalent.")
+def check(path: Path, min_score: float, jobs: int | None, verbose: bool) -> None:
+    """Check how good the anchors of PATH are (an anchors.jsonl or a folder with one; default: anchors).
+
+    The reference must pass, wrong programs and small mistakes in the reference must not, and no test may be
+    able to pass without saying anything. Exit status 1 if something is to be mended.
+    """
+    try:
+        found = load_anchors(path if path.is_file() else find_anchor_file(path))
+    except AnchorsError as error:
+        raise _UserError(str(error)) from None
+    # Imported late: the sandbox and the progress bar would slow the other commands down.
+    from pytest_anchorgate.anchors_check import CheckImpossible, check_anchors
+    from pytest_anchorgate.anchors_check_report import failed, result_lines, showing_progress
+
+    try:
+        with showing_progress(len(found)) as done:
+            reports = check_anchors(found, jobs or os.cpu_count() or 1, done)
+    except CheckImpossible as error:
+        raise _Undecided(str(error)) from None
+    for line in result_lines(found, reports, min_score, verbose):
+        click.echo(line)
+    if failed(reports, min_score):
+        raise SystemExit(1)
 
 
 def _official_files(humaneval: Path | None, mbpp: Path | None) -> dict[str, OfficialFile]:

@@ -9,7 +9,13 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from pytest_anchorgate.anchors_tests import problem_of_check, problem_of_source, problem_of_test
+from pytest_anchorgate.anchors_tests import (
+    problem_of_check,
+    problem_of_inputs,
+    problem_of_reference,
+    problem_of_source,
+    problem_of_test,
+)
 
 __all__ = ["DEFAULT_MAX_NEW_TOKENS", "LineProblem", "parse_line", "shown"]
 
@@ -17,10 +23,14 @@ DEFAULT_MAX_NEW_TOKENS = 256
 MAX_NEW_TOKENS_LIMIT = 4096
 MAX_TEXT_CHARS = 1 << 18
 MAX_TESTS = 1000
+MAX_INOUT = 64
 
 _TASK_ID = re.compile(r"[A-Za-z0-9._/-]{1,100}")
-_TEXT_KEYS = ("task_id", "entry_point", "prompt", "check", "setup", "source", "code_prompt")
-_KEYS = (*_TEXT_KEYS, "tests", "max_new_tokens")
+_TEXT_KEYS = (
+    *("task_id", "entry_point", "prompt", "check", "setup", "source", "code_prompt"),
+    *("reference", "inputs"),
+)
+_KEYS = (*_TEXT_KEYS, "tests", "max_new_tokens", "exact_types", "inout")
 _REQUIRED = ("task_id", "entry_point", "prompt")
 
 
@@ -40,10 +50,15 @@ def parse_line(raw: bytes) -> dict[str, Any]:
         if key in record:
             _demand_text(f'"{key}"', record[key], may_be_empty=key in ("setup", "source", "code_prompt"))
     _demand_names(record["task_id"], record["entry_point"])
-    optional = {"check": None, "setup": "", "source": "", "code_prompt": ""}
+    optional = {
+        **{"check": None, "setup": "", "source": "", "code_prompt": ""},
+        **{"reference": None, "inputs": None, "exact_types": False},
+    }
     result = {**optional, "max_new_tokens": DEFAULT_MAX_NEW_TOKENS, **record}
     result["tests"] = _tests(record["tests"], record["entry_point"]) if "tests" in record else ()
+    result["inout"] = _positions(record["inout"]) if "inout" in record else ()
     _demand_max_new_tokens(result["max_new_tokens"])
+    _demand_reference(record)
     for key, problem in (
         ("check", problem_of_check(record["check"]) if "check" in record else ""),
         ("setup", problem_of_source(result["setup"])),
@@ -150,9 +165,35 @@ def _tests(value: object, entry_point: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _positions(value: object) -> tuple[int, ...]:
+    places = value if isinstance(value, list) else [None]
+    whole = all(type(place) is int and 0 <= place < MAX_INOUT for place in places)
+    if not whole or places != sorted(set(places)):
+        raise LineProblem('"inout" is not a list of argument positions, 0 first and ascending; write [0]')
+    return tuple(places)
+
+
 def _demand_max_new_tokens(value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_NEW_TOKENS_LIMIT:
         raise LineProblem(f'"max_new_tokens" is not an integer from 1 to {MAX_NEW_TOKENS_LIMIT}; change it')
+
+
+def _demand_reference(record: dict[str, Any]) -> None:
+    if ("reference" in record) != ("inputs" in record):
+        given, missing = ("reference", "inputs") if "reference" in record else ("inputs", "reference")
+        raise LineProblem(f'"{given}" is given without "{missing}"; give both, or none of the two')
+    if not isinstance(record.get("exact_types", False), bool):
+        raise LineProblem('"exact_types" is not a boolean; write true or false')
+    if "reference" not in record:
+        if record.get("exact_types", False):
+            raise LineProblem('"exact_types" is given without "reference"; give one, with "inputs"')
+        return
+    for key, problem in (
+        ("reference", problem_of_reference(record["reference"], record["entry_point"])),
+        ("inputs", problem_of_inputs(record["inputs"])),
+    ):
+        if problem:
+            raise LineProblem(f'"{key}" {problem}')
 
 
 def _type_name(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Whether the tests of an anchor can fail at all.
+"""Whether the sources of an anchor are what they must be, and whether its tests can fail at all.
 
 A test without an assert, or one that never mentions the function, passes for every completion. Both are
 refused when the set is loaded. Each function returns what is wrong and how to fix it, or "".
@@ -9,7 +9,13 @@ from __future__ import annotations
 import ast
 import warnings
 
-__all__ = ["problem_of_check", "problem_of_source", "problem_of_test"]
+__all__ = [
+    "problem_of_check",
+    "problem_of_inputs",
+    "problem_of_reference",
+    "problem_of_source",
+    "problem_of_test",
+]
 
 
 def problem_of_source(source: str) -> str:
@@ -41,6 +47,44 @@ def problem_of_check(check: str) -> str:
                 return ""
             return "asserts nothing; put an assert statement in check(candidate)"
     return "does not define check; write def check(candidate): ..."
+
+
+def problem_of_reference(reference: str, entry_point: str) -> str:
+    """Say why `reference` does not define the function that the tests call."""
+    tree = _parsed(reference)
+    if isinstance(tree, str):
+        return tree
+    if any(entry_point in _names_bound(statement) for statement in tree.body):
+        return ""
+    return f"does not define {entry_point}; define the function that the tests call"
+
+
+def problem_of_inputs(inputs: str) -> str:
+    """Say why `inputs` is not a generator `inputs(random)` that draws from its argument alone."""
+    tree = _parsed(inputs)
+    if isinstance(tree, str):
+        return tree
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = ", ".join(alias.name for alias in node.names)
+            return f"imports {names}; draw from its argument alone, or verdicts differ from run to run"
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "inputs"]
+    if not found:
+        return "does not define inputs; write def inputs(random): ..."
+    arguments = found[-1].args
+    if len(arguments.posonlyargs + arguments.args) != 1 or arguments.vararg or arguments.kwonlyargs:
+        return "defines inputs with other arguments; write def inputs(random): ..."
+    if not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(found[-1])):
+        return "yields nothing; yield one tuple of arguments after the other"
+    return ""
+
+
+def _names_bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    if isinstance(statement, ast.Assign):
+        return {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return set()
 
 
 def _parsed(source: str) -> ast.Module | str:

@@ -103,17 +103,8 @@ def anchor_digest(anchor: Anchor) -> str:
 
     Where it stands in which file, and what the source is called, cannot.
     """
-    content = {
-        "task_id": anchor.task_id,
-        "entry_point": anchor.entry_point,
-        "prompt": anchor.prompt,
-        "tests": list(anchor.tests),
-        "check": anchor.check,
-        "setup": anchor.setup,
-        "code_prompt": anchor.code_prompt,
-        "max_new_tokens": anchor.max_new_tokens,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    content = json.dumps(anchor.meaning(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_baseline(path: Path) -> Baseline:

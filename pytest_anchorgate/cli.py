@@ -20,6 +20,7 @@ USAGE_ERROR = 4
 UNDECIDED = 11
 _LAZY = {
     "pack": ("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
+    "sandbox": ("pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."),
     "anchors": ("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
 }
 

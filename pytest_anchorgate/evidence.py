@@ -15,8 +15,14 @@ from pytest_anchorgate.verdict import NO_COMPLETION, Observation
 _NOTHING = Generated("", (), (), "")
 
 
-def judge(anchor: Anchor, text: str) -> Verdict:
-    """Verifies one answer in the sandbox; if that fails by itself, the verdict is "error", so undecided."""
+def judge(anchor: Anchor, text: str, *, require: str | None = None) -> Verdict:
+    """Verifies one answer in the sandbox; if that fails by itself, the verdict is "error", so undecided.
+
+    Args:
+        anchor: what was asked.
+        text: what the model wrote.
+        require: the weakest confinement to accept; None for any.
+    """
     started = time.monotonic()
     try:
         return verify(
@@ -26,6 +32,11 @@ def judge(anchor: Anchor, text: str) -> Verdict:
             check=anchor.check,
             setup=anchor.setup,
             prompt=anchor.code_prompt,
+            reference=anchor.reference,
+            inputs=anchor.inputs,
+            exact_types=anchor.exact_types,
+            inout=anchor.inout,
+            require=require,
         )
     except Exception as error:
         # Whatever it is, it says nothing about the candidate and must not end the session.
@@ -39,7 +50,7 @@ def observe(gate: Gate, anchor: Anchor) -> Observation:
     if generated is None:
         reason = gate.answers.failure or "the engine was not asked for this anchor"
         return _bound(gate, anchor, _NOTHING, NO_COMPLETION, reason)
-    verdict = judge(anchor, generated.text)
+    verdict = judge(anchor, generated.text, require=gate.sandbox_level)
     return _bound(
         gate,
         anchor,

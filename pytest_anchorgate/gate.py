@@ -66,6 +66,8 @@ class Gate:
     Attributes:
         session: a nonce; evidence counts only in the session that made it.
         worker: the xdist worker that holds this copy, "" on the controller and without xdist.
+        sandbox_level: the weakest confinement of generated code to accept; None for any.
+        sandbox: what this machine offers, for the header.
     """
 
     session: str
@@ -77,6 +79,8 @@ class Gate:
     threads: int | None
     partial: bool = False
     worker: str = ""
+    sandbox_level: str | None = None
+    sandbox: str = ""
     answers: Answers = field(default_factory=Answers)
 
     @property
@@ -125,6 +129,7 @@ class Gate:
                 "pack": {**dataclasses.asdict(self.pack), "path": str(self.pack.path)},
                 "anchors": str(self.anchors.path),
                 "baseline": self.baseline.to_text(),
+                "sandbox_level": self.sandbox_level,
                 "answers": dataclasses.asdict(self.answers),
             }
         )
@@ -145,6 +150,7 @@ class Gate:
             timeout=0.0,
             threads=None,
             worker=worker,
+            sandbox_level=data["sandbox_level"],
             answers=Answers(completions=completions, **answers),
         )
 
@@ -157,12 +163,14 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
         progress: whether fetching and building a recipe may show how far it is.
 
     Raises:
-        AnchorsError, BaselineError, PackSourceError, PackFormatError, OSError: one line for the user.
+        AnchorsError, BaselineError, SandboxTooWeak, PackSourceError, PackFormatError, OSError: one line for
+            the user.
     """
     anchors = read_anchors(settings.anchors)
     baseline_path = settings.baseline or anchors.path.with_name(BASELINE_FILE)
     baseline = read_baseline(baseline_path)
     require_same_anchors(baseline, anchors, str(baseline_path))
+    sandbox = _sandbox(settings.sandbox_level)
     return Gate(
         session=secrets.token_hex(16),
         pack=open_pack(settings.pack, progress=progress),
@@ -172,7 +180,26 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
         timeout=settings.timeout,
         threads=settings.threads,
         partial=settings.partial,
+        sandbox_level=settings.sandbox_level,
+        sandbox=sandbox,
     )
+
+
+class SandboxTooWeak(ValueError):
+    """This machine cannot confine generated code as the user requires."""
+
+
+def _sandbox(required: str | None) -> str:
+    """What the machine offers, in words."""
+    from pytest_anchorgate.sandbox.offer import offer
+
+    offered = offer()
+    short = offered.falls_short_of(required) if required is not None else ""
+    if short:
+        raise SandboxTooWeak(
+            f"anchorgate_sandbox_level is {required}, but {short} (see `anchorgate sandbox doctor`)"
+        )
+    return offered.describe()
 
 
 def read_anchors(place: Path) -> AnchorSet:
@@ -211,6 +238,7 @@ def user_errors() -> tuple[type[Exception], ...]:
         EngineRefused,
         PackFormatError,
         PackSourceError,
+        SandboxTooWeak,
         OSError,
     )
 

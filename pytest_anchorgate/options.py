@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_anchorgate.sandbox.levels import LEVELS
+
 DEFAULT_TIMEOUT = 900.0
 BASELINE_FILE = "baseline.json"
 ANCHORS_FOLDER = "anchors"
@@ -26,6 +28,7 @@ class Settings:
         timeout: seconds for loading the pack and generating every answer.
         threads: of the engine; None lets it choose.
         partial: a run on some anchors, for debugging; proves nothing.
+        sandbox_level: the weakest confinement of generated code to accept; None for any.
     """
 
     pack: str
@@ -34,6 +37,7 @@ class Settings:
     timeout: float
     threads: int | None
     partial: bool
+    sandbox_level: str | None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -78,11 +82,19 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="Debugging: run the selected anchors only. Proves nothing and exits 11.",
     )
+    add(
+        "--anchorgate-sandbox-level",
+        dest="anchorgate_sandbox_level",
+        metavar="LEVEL",
+        help="Weakest confinement of generated code to accept: full, standard or preloaded "
+        "(default: the best that the machine offers; see `anchorgate sandbox doctor`)",
+    )
     parser.addini("anchorgate_anchors", "Folder of the anchor set, relative to the ini file")
     parser.addini("anchorgate_baseline", "What the production pack did, relative to the ini file")
     parser.addini(
         "anchorgate_timeout", "Longest time in seconds for loading the pack and generating all answers"
     )
+    parser.addini("anchorgate_sandbox_level", "Weakest confinement to accept: full, standard or preloaded")
 
 
 def read_settings(config: pytest.Config) -> Settings | None:
@@ -104,6 +116,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         timeout=_timeout(config),
         threads=_threads(config.getoption("anchorgate_threads")),
         partial=config.getoption("anchorgate_partial"),
+        sandbox_level=_sandbox_level(config),
     )
 
 
@@ -160,6 +173,15 @@ def _timeout(config: pytest.Config) -> float:
     if not 0 < seconds < float("inf"):
         raise pytest.UsageError(f"{name} is {text!r}, not a positive number of seconds")
     return seconds
+
+
+def _sandbox_level(config: pytest.Config) -> str | None:
+    given = config.getoption("anchorgate_sandbox_level")
+    name = "--anchorgate-sandbox-level" if given is not None else "the ini key anchorgate_sandbox_level"
+    text = given if given is not None else config.getini("anchorgate_sandbox_level") or None
+    if text is not None and text not in LEVELS:
+        raise pytest.UsageError(f"{name} is {text!r}, not one of {', '.join(LEVELS)}")
+    return text
 
 
 def _threads(text: str | None) -> int | None:

@@ -7,12 +7,15 @@ docs/sandbox.md says what that promises and what it does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from .extra_request import EXTRA_INPUTS, make_extra
 from .launcher import launch
+from .levels import LEVELS
 from .request import CPU_SECONDS, MEMORY_MB, WALL_SECONDS, make_request, refuse_code
 from .verdict import STATUSES, Verdict
 
-__all__ = ["STATUSES", "Verdict", "verify"]
+__all__ = ["LEVELS", "STATUSES", "Verdict", "verify"]
 
 
 def verify(
@@ -26,6 +29,14 @@ def verify(
     cpu_seconds: float = CPU_SECONDS,
     wall_seconds: float = WALL_SECONDS,
     memory_mb: int = MEMORY_MB,
+    reference: str | None = None,
+    inputs: str | None = None,
+    exact_types: bool = False,
+    extra_inputs: int = EXTRA_INPUTS,
+    min_calls: int = 1,
+    inout: Sequence[int] = (),
+    level: str | None = None,
+    require: str | None = None,
 ) -> Verdict:
     """Run generated code against an anchor's tests. May be called from several threads.
 
@@ -39,6 +50,17 @@ def verify(
         cpu_seconds: CPU time of each process, rounded up to whole seconds.
         wall_seconds: Time for everything.
         memory_mb: Address space of each process, MiB.
+        reference: Source of a right solution that defines `entry_point`; like `inputs`, only the judge has it.
+        inputs: Source of `inputs(random)`, a generator of argument tuples that uses nothing but the
+            `random.Random` it is given. What the code answers must equal what the reference answers.
+        exact_types: Also demand the reference's types for those inputs, so that 1 is not True.
+        extra_inputs: How many inputs to draw, at most; the seed follows from the anchor and the code.
+        min_calls: How many calls of `entry_point` have to come back for a pass: as many as the reference
+            solution makes, where that is known.
+        inout: Positions of arguments that the function edits in place: the list, dict, set or bytearray that
+            the test passed holds their final contents after the call.
+        level: Run at exactly this level of confinement (one of LEVELS) instead of the best that is offered.
+        require: Refuse to run at a weaker level than this.
 
     Returns:
         A Verdict; only the status `passed` is a pass.
@@ -47,7 +69,23 @@ def verify(
         ValueError: An argument of the caller's own is wrong. What is wrong with `code` is a verdict instead.
     """
     request = make_request(
-        code, entry_point, tests, check, setup, prompt, cpu_seconds, wall_seconds, memory_mb
+        code,
+        entry_point,
+        tests,
+        check,
+        setup,
+        prompt,
+        cpu_seconds,
+        wall_seconds,
+        memory_mb,
+        min_calls,
+        inout,
     )
+    for name, given in (("level", level), ("require", require)):
+        if given is not None and given not in LEVELS:
+            raise ValueError(f"{name} must be one of {', '.join(LEVELS)}, not {given!r}")
+    extra = make_extra(request, reference, inputs, exact_types, extra_inputs)
     refusal = refuse_code(code)
-    return Verdict("failed", refusal) if refusal else launch(request)
+    if refusal:
+        return Verdict("failed", refusal)
+    return launch(replace(request, extra=extra), level, require)

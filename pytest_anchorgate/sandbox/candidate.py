@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import builtins
 import os
+import random
 import sys
 
 from . import frames
 from .codec_format import CodecError
 from .decode import Decoder
+from .describe import SOURCE, describe
 from .encode import Encoder
-from .limits import Limits, LimitsError, confine
+from .limits import Limits, LimitsError, Walls, confine
 
 TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
 if TYPE_CHECKING:
@@ -23,22 +25,21 @@ if TYPE_CHECKING:
 
 RPC = 3
 MODULE = "candidate"
-SOURCE = "<candidate>"
 _MESSAGE_CHARS = 500
-_NAME_CHARS = 80
 
 
-def main(limits: Limits) -> None:
+def main(limits: Limits, walls: Walls, parent: int) -> None:
     """Confine, say hello, then serve until the judge hangs up."""
     server = _Server()
     try:
-        level = confine(limits, read_all=False)
+        confine(limits, walls, parent)
     except LimitsError as error:
         frames.write_frame(RPC, frames.REFUSED, 0, Encoder().encode(str(error)))
         return
     for name in [name for name in sys.modules if name.startswith("pytest_anchorgate")]:
         del sys.modules[name]
-    frames.write_frame(RPC, frames.HELLO, 0, Encoder().encode(level))
+    random.seed(0)  # a fork seeds it from the system, and the same code would answer otherwise in each run
+    frames.write_frame(RPC, frames.HELLO, 0, Encoder().encode(walls.level))
     try:
         while True:
             kind, number, body = frames.read_frame(RPC)
@@ -57,6 +58,7 @@ class _Server:
         self._space["__builtins__"] = builtins
         sys.modules[MODULE] = self._module
         self._function: Any = None
+        self._code = ""
         self._classes: dict[str, type] = {}
         self._iterators: list[Any] = []
         self._handlers: dict[bytes, Callable[[Any], tuple[bytes, Any]]] = {
@@ -73,7 +75,7 @@ class _Server:
             request = Decoder(instances=self._instance).decode(body)
             reply, value = self._handlers[kind](request)
         except BaseException as error:
-            reply, value = frames.RAISED, _describe(error)
+            reply, value = frames.RAISED, describe(error, self._code)
         try:
             return reply, number, Encoder(iterators=self._handle, opaque=True).encode(value)
         except (CodecError, RecursionError, MemoryError) as error:
@@ -88,6 +90,7 @@ class _Server:
 
     def _load(self, request: tuple[str, str]) -> tuple[bytes, Any]:
         code, entry_point = request
+        self._code = code
         self._execute(code, SOURCE)
         self._function = self._space.get(entry_point)
         if callable(self._function):
@@ -99,9 +102,12 @@ class _Server:
     def _execute(self, source: str, name: str) -> None:
         exec(compile(source, name, "exec", dont_inherit=True), self._space)
 
-    def _call(self, request: tuple[tuple[Any, ...], dict[str, Any]]) -> tuple[bytes, Any]:
-        args, kwargs = request
-        return frames.VALUE, self._function(*args, **kwargs)
+    def _call(self, request: tuple[tuple[Any, ...], dict[str, Any], tuple[int, ...]]) -> tuple[bytes, Any]:
+        args, kwargs, inout = request
+        value = self._function(*args, **kwargs)
+        if not inout:
+            return frames.VALUE, value
+        return frames.CHANGED, (value, tuple(args[place] for place in inout))
 
     def _next(self, handle: int) -> tuple[bytes, Any]:
         try:
@@ -118,19 +124,3 @@ class _Server:
         made: Any = object.__new__(kind)
         made.__dict__.update(attributes)
         return made
-
-
-def _describe(error: BaseException) -> tuple[str, list[str], str, int]:
-    """Type name, names of its builtin bases, message and line in the code (0 if none) of an exception."""
-    try:
-        message = str(error)[:_MESSAGE_CHARS]
-    except BaseException:
-        message = "<its text cannot be had>"
-    bases = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
-    line = error.lineno or 0 if isinstance(error, SyntaxError) and error.filename == SOURCE else 0
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == SOURCE:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return type(error).__name__[:_NAME_CHARS], [base[:_NAME_CHARS] for base in bases[:8]], message, line

@@ -16,7 +16,7 @@ _HEAD = struct.Struct("<cII")
 
 HELLO, REFUSED = b"H", b"R"
 BASE, LOAD, CALL, NEXT, PING = b"B", b"L", b"C", b"N", b"P"
-VALUE, RAISED, STOP, UNSENDABLE = b"V", b"E", b"S", b"U"
+VALUE, CHANGED, RAISED, STOP, UNSENDABLE = b"V", b"W", b"E", b"S", b"U"
 
 
 class Closed(Exception):

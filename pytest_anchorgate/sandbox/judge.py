@@ -14,8 +14,10 @@ from . import frames
 from .asserts import Watch
 from .decode import Decoder
 from .encode import Encoder
+from .extra_calls import reference_calls
+from .extra_inputs import run_extra
 from .finding import Finding, describe_failure
-from .limits import Limits, LimitsError, confine
+from .limits import Limits, LimitsError, Walls, confine
 from .proxy import AnchorFault, Gone, Session, Violation
 from .text import escape
 
@@ -28,7 +30,7 @@ VERDICT = b"V"
 
 
 class Job:
-    """What the launcher sends; `check` is empty if there are tests."""
+    """What the launcher sends; `check` is empty if there are tests, `extra` None without extra inputs."""
 
     def __init__(self, sent: dict[str, Any]) -> None:
         self.nonce: bytes = sent["nonce"]
@@ -38,18 +40,25 @@ class Job:
         self.check: str = sent["check"]
         self.setup: str = sent["setup"]
         self.prompt: str = sent["prompt"]
+        self.min_calls: int = sent["min_calls"]
+        self.inout: tuple[int, ...] = sent["inout"]
+        self.extra: dict[str, Any] | None = sent["extra"]
 
 
-def main(limits: Limits) -> None:
+def main(limits: Limits, walls: Walls, parent: int) -> None:
     """Read the job, judge, report once, then wait until the launcher has looked at the candidate."""
-    job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
+    failure = ""
     try:
-        confine(limits, read_all=True)
+        confine(limits, walls, parent)
+    except LimitsError as error:
+        failure = str(error)
+    job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
+    if failure:
+        finding = Finding("error", escape(f"the judge's process could not be confined: {failure}"))
+    else:
         session = Session(RPC)
         finding = judge(job, session)
         finding.level = session.level
-    except LimitsError as error:
-        finding = Finding("refused", escape(f"this platform cannot confine the judge: {error}"))
     frames.write_frame(CONTROL, VERDICT, 0, Encoder().encode(finding.to_plain(job.nonce)))
     os.read(CONTROL, 1)
     os._exit(0)
@@ -76,7 +85,8 @@ def _judge(job: Job, session: Session) -> Finding:
     body_only = is_body(job.code)
     base = {"setup": job.setup} if body_only else {"setup": job.setup, "prompt": space.prompt}
     try:
-        session.ask(frames.BASE, base)
+        if any(base.values()):
+            session.ask(frames.BASE, base)
     except Exception:
         raise AnchorFault(f"its setup or prompt failed beside the code: {session.error_text}") from None
     code = f"{job.prompt.rstrip()}\n{job.code}" if body_only else job.code
@@ -88,7 +98,7 @@ def _judge(job: Job, session: Session) -> Finding:
         return Finding(kind, said, said)
     if missing != "":
         return Finding("failed", escape(str(missing)))
-    return space.run_tests() or _last_look(session)
+    return space.run_tests() or space.run_extra() or _last_look(session, job.min_calls)
 
 
 def _hello(session: Session) -> Finding | None:
@@ -97,16 +107,25 @@ def _hello(session: Session) -> Finding | None:
     except Violation as violation:
         return Finding("error", escape(f"the candidate's process did not start: {violation}"))
     if refusal:
-        return Finding("refused", escape(f"this platform cannot confine the candidate: {refusal}"))
+        return Finding("error", escape(f"the candidate's process could not be confined: {refusal}"))
     return None
 
 
-def _last_look(session: Session) -> Finding:
-    """Nothing failed: pass if a call came back, and the candidate still lives and has nothing more to say."""
+def _last_look(session: Session, min_calls: int) -> Finding:
+    """Nothing failed: pass if enough calls came back, and the candidate still lives and says nothing more."""
     if session.completed == 0:
         return Finding("error", "the tests never called the function, so they prove nothing")
+    if (too_few := _too_few(session, min_calls)) is not None:
+        return too_few
     session.ping()
     return Finding("passed", f"every check held over {session.completed} calls", calls=session.completed)
+
+
+def _too_few(session: Session, needed: int) -> Finding | None:
+    if session.completed >= needed:
+        return None
+    said = f"only {session.completed} calls came back where a right solution answers {needed}"
+    return Finding("failed", said, said, session.completed)
 
 
 class _Space:
@@ -129,6 +148,9 @@ class _Space:
             for name, kind in self._names.items()
             if isinstance(kind, type) and kind.__module__ == "verifier"
         }
+        session.inout = job.inout
+
+        self._before_proxy = dict(self._names)
 
         def proxy(*args: Any, **kwargs: Any) -> Any:
             return session.call(*args, **kwargs)
@@ -146,6 +168,18 @@ class _Space:
                     return failed
             return None
         return self._one("check", self._job.check, "check")
+
+    def run_extra(self) -> Finding | None:
+        """With a reference: count the calls that it needs, draw extra inputs; what is wrong, or None."""
+        job, extra = self._job, self._job.extra
+        if extra is None:
+            return None
+        self._seed()
+        base = (job.setup, self.prompt)
+        needed = reference_calls(extra["reference"], job.entry_point, base, job.tests, job.check, job.inout)
+        return _too_few(self._session, needed) or run_extra(
+            extra, job.entry_point, self._before_proxy, self._session
+        )
 
     def _one(self, label: str, source: str, function: str) -> Finding | None:
         name = f"<{label}>"

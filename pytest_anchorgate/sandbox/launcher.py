@@ -1,4 +1,4 @@
-"""Starting judge and candidate, keeping the deadline, and turning what happened into a verdict.
+"""One verification in a court: hand judge and candidate their job, keep the deadline, see how both end.
 
 The candidate's text only passes through: it is not parsed, compiled or printed in the calling process.
 """
@@ -6,7 +6,6 @@ The candidate's text only passes through: it is not parsed, compiled or printed 
 from __future__ import annotations
 
 import secrets
-import signal
 import socket
 import struct
 import sys
@@ -14,25 +13,28 @@ import time
 from dataclasses import dataclass, replace
 
 from .codec_format import CodecError
+from .conclude import conclude
+from .court import Court, NoLevel, courthouse
 from .decode import Decoder
 from .encode import Encoder
 from .finding import Finding
-from .process import Child, Ending
+from .levels import at_least
 from .request import Request
 from .text import escape
-from .verdict import Status, Verdict
+from .verdict import Verdict
+from .warm import Child, Ending, LayerFailed
 
 _HEAD = struct.Struct("<cII")
 _MAX_REPORT = 1 << 20
 _CANDIDATE_GRACE = 2.0
-_JUDGE_GRACE = 10.0  # it only has to exit, but a loaded machine may take its time to let it
-_SLACK = 0.05
+_GRACE = 20.0  # for what only has to start or to exit, but on a loaded machine may take its time
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """What one run left behind; `finding` is None without a valid message from the judge."""
 
+    level: str
     finding: Finding | None
     timed_out: bool
     candidate_alive: bool
@@ -40,8 +42,8 @@ class _Run:
     judge: Ending
 
 
-def launch(request: Request) -> Verdict:
-    """Verify in two fresh processes.
+def launch(request: Request, level: str | None = None, require: str | None = None) -> Verdict:
+    """Verify in two fresh processes, at the best level or at exactly `level`.
 
     Returns:
         The verdict; duration covers start to end. Failures of our own machinery are the status `error`.
@@ -54,33 +56,63 @@ def launch(request: Request) -> Verdict:
         return Verdict("error", "sys.executable is empty, so no interpreter can be started")
     started = time.monotonic()
     try:
-        run = _run(request, started + request.wall_seconds)
+        with courthouse().sitting(level) as court:
+            started = time.monotonic()  # waiting for a free court is not the code's doing
+            verdict = _hold(court, request, require)
+    except NoLevel as error:
+        verdict = Verdict("refused", escape(f"this machine does not offer what the sandbox needs: {error}"))
+    except LayerFailed as error:
+        verdict = Verdict("error", escape(f"a layer of the sandbox could not be set up: {error}"))
     except OSError as error:
         verdict = Verdict("error", escape(f"the verification processes could not be run: {error}"))
-    else:
-        verdict = _conclude(request, run)
     return _timed(verdict, time.monotonic() - started)
 
 
-def _run(request: Request, deadline: float) -> _Run:
+def _hold(court: Court, request: Request, require: str | None) -> Verdict:
+    if require is not None and not at_least(court.level, require):
+        why = courthouse().missing().get(require, "")
+        said = f"the level {require} is required and this machine offers {court.level}: {why}"
+        return Verdict("refused", escape(said), level=court.level)
+    try:
+        run = _run(court, request, time.monotonic() + request.wall_seconds)
+    except BaseException:
+        court.sound = False
+        raise
+    return conclude(request, run)
+
+
+def _run(court: Court, request: Request, deadline: float) -> Run:
     nonce = secrets.token_bytes(32)
-    limits = {"cpu_seconds": request.cpu_seconds, "memory_mb": request.memory_mb}
     rpc_judge, rpc_candidate = socket.socketpair()
     control, control_judge = socket.socketpair()
-    with control, rpc_judge, rpc_candidate, control_judge:
-        candidate = Child("candidate", [rpc_candidate.fileno()], **limits)
-        with candidate:
-            judge = Child("judge", [rpc_judge.fileno(), control_judge.fileno()], **limits)
-            # Close our copies: a hang-up on either side must reach the other.
-            for end in (rpc_judge, rpc_candidate, control_judge):
-                end.close()
-            with judge:
-                return _follow(request, control, candidate, judge, nonce, deadline)
+    limits = {"cpu_seconds": request.cpu_seconds, "memory_mb": request.memory_mb}
+    with control:
+        # Keep no copies: a hang-up on either side must reach the other.
+        with rpc_judge, rpc_candidate, control_judge:
+            court.zygote.order([rpc_candidate.fileno()], **limits)
+            court.bench.order([rpc_judge.fileno(), control_judge.fileno()], **limits)
+        candidate = court.zygote.started(time.monotonic() + _GRACE)
+        try:
+            judge = court.bench.started(time.monotonic() + _GRACE)
+            try:
+                return _follow(court, request, control, candidate, judge, nonce, deadline)
+            finally:
+                judge.kill()
+                judge.close()
+        finally:
+            candidate.kill()
+            candidate.close()
 
 
 def _follow(
-    request: Request, control: socket.socket, candidate: Child, judge: Child, nonce: bytes, deadline: float
-) -> _Run:
+    court: Court,
+    request: Request,
+    control: socket.socket,
+    candidate: Child,
+    judge: Child,
+    nonce: bytes,
+    deadline: float,
+) -> Run:
     """Hand the job over, wait for the judge's word, and see how both processes end."""
     finding, timed_out = None, False
     try:
@@ -95,17 +127,17 @@ def _follow(
     alive = candidate.alive()
     if finding is not None:
         control.close()  # the judge may go
-        judge.wait(_JUDGE_GRACE)
-    elif not timed_out:
-        judge.wait(_JUDGE_GRACE)
-    return _Run(finding, timed_out, alive, candidate.kill(), judge.kill())
+    candidate.kill()
+    if not timed_out:
+        judge.wait(_GRACE)
+    judge.kill()
+    until = time.monotonic() + _GRACE
+    return Run(court.level, finding, timed_out, alive, candidate.ending(until), judge.ending(until))
 
 
 def _job(request: Request, nonce: bytes) -> bytes:
-    job = {
-        name: getattr(request, name) for name in ("code", "entry_point", "tests", "check", "setup", "prompt")
-    }
-    body = Encoder().encode({"nonce": nonce, **job})
+    names = ("code", "entry_point", "tests", "check", "setup", "prompt", "extra", "min_calls", "inout")
+    body = Encoder().encode({"nonce": nonce, **{name: getattr(request, name) for name in names}})
     return _HEAD.pack(b"J", 0, len(body)) + body
 
 
@@ -137,101 +169,6 @@ def _read(control: socket.socket, size: int, deadline: float) -> bytes:
             raise EOFError
         got += part
     return bytes(got)
-
-
-def _conclude(request: Request, run: _Run) -> Verdict:
-    """The rules: `passed` needs every sign, anything else is named."""
-    finding = run.finding
-    if finding is None:
-        return _without_finding(request, run)
-    cpu = run.candidate.cpu_seconds
-    if finding.kind == "passed":
-        if run.judge.code != 0:
-            return Verdict(
-                "error", f"the judge said passed but ended with {_ended(run.judge)}", cpu_seconds=cpu
-            )
-        if not run.candidate_alive:
-            return Verdict(
-                "failed", "the code's process was gone when the last check had passed", cpu_seconds=cpu
-            )
-    if finding.kind == "gone":
-        return _gone(request, run, finding)
-    if finding.kind == "memory":
-        status: Status = "killed"
-        reason = escape(f"ran out of memory ({request.memory_mb} MiB): {finding.reason}")
-    else:
-        status = _STATUS_OF[finding.kind]
-        reason = finding.reason
-    return Verdict(
-        status,
-        reason,
-        detail=finding.detail,
-        calls=finding.calls,
-        cpu_seconds=cpu,
-        test=finding.test,
-        got=finding.got,
-        expected=finding.expected,
-        level=finding.level,
-    )
-
-
-_STATUS_OF: dict[str, Status] = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "error",
-    "refused": "refused",
-}
-
-
-def _gone(request: Request, run: _Run, finding: Finding) -> Verdict:
-    """The candidate hung up: by itself, by a signal, or at its CPU limit."""
-    ending = run.candidate
-    status: Status = "failed"
-    if run.candidate_alive:
-        said = "the code closed the channel to the judge"
-    elif _over_cpu(ending, request):
-        status, said = "timeout", f"used more than {request.cpu_seconds} s of CPU"
-    elif ending.code is not None and ending.code < 0:
-        status, said = "killed", f"the code's process was killed by {_ended(ending)}"
-    else:
-        said = f"the code left its process ({_ended(ending)})"
-    reason = f"{said} {finding.reason}"
-    return Verdict(
-        status,
-        reason,
-        detail=reason,
-        calls=finding.calls,
-        cpu_seconds=ending.cpu_seconds,
-        level=finding.level,
-    )
-
-
-def _without_finding(request: Request, run: _Run) -> Verdict:
-    cpu = run.candidate.cpu_seconds
-    if run.timed_out:
-        return Verdict("timeout", f"no verdict within {request.wall_seconds:g} s", cpu_seconds=cpu)
-    if _over_cpu(run.judge, request):
-        said = f"comparing the answers took more than {request.cpu_seconds} s of CPU in the judge"
-        return Verdict("timeout", said, cpu_seconds=cpu)
-    return Verdict("error", f"the judge ended without a verdict ({_ended(run.judge)})", cpu_seconds=cpu)
-
-
-def _over_cpu(ending: Ending, request: Request) -> bool:
-    """The CPU limit speaks by SIGXCPU, and by SIGKILL to those that ignore it."""
-    if ending.code is None or ending.code >= 0:
-        return False
-    return ending.code == -signal.SIGXCPU or ending.cpu_seconds >= request.cpu_seconds - _SLACK
-
-
-def _ended(ending: Ending) -> str:
-    if ending.code is None:
-        return "an unknown status"
-    if ending.code >= 0:
-        return f"exit status {ending.code}"
-    try:
-        return signal.Signals(-ending.code).name
-    except ValueError:
-        return f"signal {-ending.code}"
 
 
 def _timed(verdict: Verdict, seconds: float) -> Verdict:

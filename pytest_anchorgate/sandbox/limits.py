@@ -1,17 +1,24 @@
 """Confining the own process: descriptors, parent-death signal, capabilities, resource limits, system calls.
 
 The order matters: what a later step forbids, an earlier one needs (see docs/sandbox.md). Every step either
-holds or raises LimitsError naming itself; there is no weaker run.
+holds or raises LimitsError naming itself; there is no weaker run. What is the same for every process is
+prepared once, in `Walls`, by the parent that forks them.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import resource
+import signal
+import socket
 import struct
+import sys
 
-from . import landlock, seccomp
+from . import landlock, levels, namespaces, seccomp, syscalls
+from .libc import LIBC, check
 
 TYPE_CHECKING = False  # as typing has it, whose import would be a third of a start
 if TYPE_CHECKING:
@@ -20,23 +27,19 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
-    1,
-    4,
-    24,
-    38,
-    47,
-)
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
-_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
-_OPEN_FILES = 64
+OPEN_FILES = 64
 _STACK = 8 << 20
-_SIGKILL = 9
 
 
 class LimitsError(OSError):
-    """This platform does not provide a limit that verification needs."""
+    """This platform does not provide a limit that verification needs, or it could not be set up."""
+
+
+class NotOffered(LimitsError):
+    """This kernel does not have a layer at all, so a weaker level is the best there is."""
 
 
 class Limits:
@@ -45,53 +48,91 @@ class Limits:
     Attributes:
         cpu_seconds: Whole seconds of CPU; SIGXCPU comes then, and SIGKILL a second later.
         memory_mb: Address space in MiB.
-        parent: Process id of the launcher; the process dies with it.
     """
 
-    __slots__ = ("cpu_seconds", "memory_mb", "parent")
+    __slots__ = ("cpu_seconds", "memory_mb")
 
-    def __init__(self, *, cpu_seconds: int, memory_mb: int, parent: int) -> None:
+    def __init__(self, *, cpu_seconds: int, memory_mb: int) -> None:
         self.cpu_seconds = cpu_seconds
         self.memory_mb = memory_mb
-        self.parent = parent
 
 
-def keep_descriptors(wanted: list[int]) -> None:
-    """Make `wanted` the descriptors 3, 4, ... and close every other one above 2."""
-    import fcntl
+class Walls:
+    """What the processes of one parent share.
 
+    Attributes:
+        level: One of levels.LEVELS.
+        ruleset: Descriptor of the Landlock ruleset, None at the level `preloaded`.
+        program: The system-call filter.
+        reading: Whether the filter lets files be opened for reading.
+    """
+
+    __slots__ = ("level", "program", "reading", "ruleset")
+
+    def __init__(self, level: str, *, judge: bool) -> None:
+        """Prepare everything; at the level `full` this process moves into namespaces.
+
+        Args:
+            level: How far to confine.
+            judge: For judges, which hold no hostile code: at the level `preloaded` they may read files.
+
+        Raises:
+            NotOffered: The kernel does not have what the level needs.
+            LimitsError: A layer could not be set up.
+        """
+        self.level = level
+        try:
+            syscalls.column(os.uname().machine)
+        except OSError as error:
+            raise NotOffered(error.strerror) from None
+        _layer("capabilities", _shrink_bounding_set)
+        if level == levels.FULL:
+            try:
+                namespaces.enter()
+            except namespaces.NamespaceError as error:
+                raise NotOffered(f"namespaces: {error}") from None
+        _layer("capabilities", _drop_capabilities)
+        self.ruleset: int | None = None
+        if level != levels.PRELOADED:
+            if not _layer("Landlock", landlock.abi):
+                raise NotOffered("Landlock: this kernel has none, or it is switched off (boot option lsm=)")
+            self.ruleset = _layer("Landlock", landlock.build)
+        self.reading = self.ruleset is not None or judge
+        self.program = _layer("system-call filter", lambda: seccomp.build(reading=self.reading))
+
+
+def keep_descriptors(wanted: list[int], highest: int) -> None:
+    """Make `wanted` the descriptors 3, 4, ... and close every other one above 2, up to `highest`."""
     aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, 16) for fd in wanted]
     for place, fd in enumerate(aside, 3):
         os.dup2(fd, place, inheritable=False)
-    os.closerange(3 + len(wanted), min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1 << 16))
+    os.closerange(3 + len(wanted), highest)
 
 
-def confine(limits: Limits, *, read_all: bool) -> str:
-    """Apply every limit to this process, which has one thread.
+def confine(limits: Limits, walls: Walls, parent: int) -> None:
+    """Apply every limit to this freshly forked process, which has one thread.
 
     Args:
         limits: What it may use.
-        read_all: Leave reading files open, for code that is not hostile.
-
-    Returns:
-        `standard` if Landlock keeps it from reading beyond the standard library, otherwise `basic`.
+        walls: What its parent prepared.
+        parent: The number that getppid() must give; the process dies with its parent.
 
     Raises:
         LimitsError: A layer could not be set up; the message names it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    _layer("parent-death signal", lambda: _prctl(libc, _PR_SET_PDEATHSIG, _SIGKILL))
-    if os.getppid() != limits.parent:
+    _layer("session", os.setsid)
+    _layer("parent-death signal", lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+    if os.getppid() != parent:
         raise LimitsError("parent-death signal: the parent is gone")
-    _layer("session", _check_session)
-    _layer("not dumpable", lambda: _prctl(libc, _PR_SET_DUMPABLE, 0))
-    _layer("capabilities", lambda: _drop_capabilities(libc))
+    _layer("not dumpable", lambda: _prctl(_PR_SET_DUMPABLE, 0))
+    _layer("capabilities", _drop_capabilities)
     _layer("resource limits", lambda: _set_rlimits(limits))
-    _layer("no_new_privs", lambda: _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1))
-    walled = not read_all and _layer("Landlock", landlock.restrict)
-    _layer("system-call filter", seccomp.install)
-    _layer("self-test", lambda: _self_test(walled))
-    return "standard" if walled else "basic"
+    _layer("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
+    ruleset = walls.ruleset
+    if ruleset is not None:
+        _layer("Landlock", lambda: landlock.restrict(ruleset))
+    _layer("system-call filter", lambda: seccomp.install(walls.program))
+    _layer("self-test", lambda: _self_test(walls))
 
 
 def _layer(name: str, step: Callable[[], _T]) -> _T:
@@ -101,34 +142,29 @@ def _layer(name: str, step: Callable[[], _T]) -> _T:
         raise LimitsError(f"{name}: {error}") from error
 
 
-def _prctl(libc: ctypes.CDLL, option: int, value: int, second: int = 0) -> None:
-    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(second), 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+def _prctl(option: int, value: int, second: int = 0) -> None:
+    check(LIBC.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(second), 0, 0))
 
 
-def _check_session() -> None:
-    if os.getsid(0) != os.getpid():
-        os.setsid()
-
-
-def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Root without capabilities is an ordinary user that owns root's files."""
+def _shrink_bounding_set() -> None:
+    """So that nothing executed later could gain a capability; not ours to do without CAP_SETPCAP."""
     for capability in range(64):
         try:
-            _prctl(libc, _PR_CAPBSET_DROP, capability)
-        except (
-            OSError
-        ):  # past the last one, or not ours to drop: no_new_privs and the ban on execve cover those
-            break
-    _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    number = _SYS_CAPSET.get(os.uname().machine)
-    if number is None:
-        raise LimitsError(f"no system-call table for the architecture {os.uname().machine}")
+            _prctl(_PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # past the last one, or not ours: no_new_privs and the ban on execve cover those
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def _drop_capabilities() -> None:
+    """Root without capabilities is an ordinary user that owns root's files."""
+    column = syscalls.column(os.uname().machine)
     header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
-    if libc.syscall(number, header, bytes(24)) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    left = ctypes.create_string_buffer(24)
+    for number, data in ((syscalls.CAPSET[column], bytes(24)), (syscalls.CAPGET[column], left)):
+        check(LIBC.syscall(number, header, data))
+    if any(left.raw):
+        raise OSError(errno.EPERM, "some are left")
 
 
 def _set_rlimits(limits: Limits) -> None:
@@ -138,7 +174,7 @@ def _set_rlimits(limits: Limits) -> None:
         (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
         (resource.RLIMIT_AS, memory, memory),
         (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES, _OPEN_FILES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
         (resource.RLIMIT_SIGPENDING, 64, 64),
@@ -150,15 +186,25 @@ def _set_rlimits(limits: Limits) -> None:
         resource.setrlimit(what, (soft, hard))
 
 
-def _self_test(walled: bool) -> None:
+def _self_test(walls: Walls) -> None:
     """Try what must fail: a filter that was installed but does not bite is no filter."""
-    attempts: list[tuple[str, Callable[[], None]]] = [
+    own_file = sys.modules[__name__].__file__ or ""
+    attempts: list[tuple[str, Callable[[], object]]] = [
         ("starting a process", _fork),
+        ("opening a socket", lambda: socket.socket().close()),
+        ("tracing a process", lambda: check(LIBC.ptrace(0, 0, 0, 0))),
         ("signalling a process", lambda: os.kill(os.getpid(), 0)),
         ("opening for writing", lambda: os.close(os.open("/dev/null", os.O_WRONLY))),
     ]
-    if walled:
+    if walls.ruleset is not None:
         attempts.append(("listing the root", lambda: os.close(os.open("/", os.O_RDONLY))))
+        attempts.append(
+            ("opening the sandbox's own source", lambda: os.close(os.open(own_file, os.O_RDONLY)))
+        )
+    if not walls.reading:
+        attempts.append(("opening for reading", lambda: os.close(os.open("/dev/null", os.O_RDONLY))))
+    if walls.level == levels.FULL:
+        attempts.append(("seeing the sandbox's own source", lambda: os.lstat(own_file)))
     for name, attempt in attempts:
         try:
             attempt()

@@ -36,6 +36,9 @@ _RAISABLE: dict[str, type[Exception]] = {
 }
 
 
+_ALSO = {(frames.STOP, frames.NEXT), (frames.CHANGED, frames.CALL)}
+
+
 class CandidateError(Exception):
     """The candidate raised something that is not one of the ordinary builtin exceptions."""
 
@@ -59,6 +62,7 @@ class Session:
         level: How far the candidate's process is confined, as it said before it saw any code.
         violation: The first breach; every later request raises it again.
         fault: The first fault of the anchor's own.
+        inout: Positions of arguments that are brought up to date after each call.
         completed: Calls that came back, with a value or an exception.
         last_call: Arguments of the last call, and what came back.
         last_error: The exception that the last call raised here, or None.
@@ -70,6 +74,7 @@ class Session:
         self._number = 0
         self._stand_ins = False
         self._iterators = 0
+        self.inout: tuple[int, ...] = ()
         self.classes: Mapping[type, str] = {}
         self.level = ""
         self.violation: Violation | None = None
@@ -98,8 +103,10 @@ class Session:
         """Call the entry point."""
         if self.violation is not None:
             raise self.violation
+        inout = tuple(place for place in self.inout if place < len(args))
+        before = tuple(_copied(argument) for argument in args) if inout else args
         try:
-            body = Encoder(instances=self.classes).encode((args, kwargs))
+            body = Encoder(instances=self.classes).encode((args, kwargs, inout))
         except CodecError as error:
             if self._stand_ins:
                 raise TypeError(f"the answer of an earlier call cannot be passed on: {error}") from None
@@ -107,12 +114,31 @@ class Session:
             raise self.fault from None
         self.last_call, self.last_error = None, None
         try:
-            value = self._reply(frames.CALL, body)[1]
+            reply, value = self._reply(frames.CALL, body)
         except Exception:
             self.completed += 1
             raise
+        if (reply == frames.CHANGED) != bool(inout):
+            raise self._breach(Violation("its reply is of the wrong kind"))
+        if inout:
+            value = self._bring_up_to_date([args[place] for place in inout], value)
         self.completed += 1
-        self.last_call = (args, kwargs, value)
+        self.last_call = (before, kwargs, value)
+        return value
+
+    def _bring_up_to_date(self, arguments: list[Any], reply: object) -> Any:
+        """Give the test's own objects the contents that the code left in its copies; the returned value."""
+        if type(reply) is not tuple or len(reply) != 2 or type(reply[1]) is not tuple:
+            raise self._breach(Violation("its changed arguments are malformed"))
+        value, finals = reply
+        if [type(final) for final in finals] != [type(argument) for argument in arguments]:
+            raise self._breach(Violation("an argument came back as another type"))
+        for argument, final in zip(arguments, finals, strict=True):
+            if isinstance(argument, (list, bytearray)):
+                argument[:] = final
+            elif isinstance(argument, (dict, set)):
+                argument.clear()
+                argument.update(final)
         return value
 
     def ping(self) -> None:
@@ -134,7 +160,7 @@ class Session:
         if number != self._number:
             raise self._breach(Violation(f"reply {number} came where {self._number} was due"))
         value = self._decode(answer)
-        if reply == frames.VALUE or (reply == frames.STOP and kind == frames.NEXT):
+        if reply == frames.VALUE or (reply, kind) in _ALSO:
             return reply, value
         if reply == frames.RAISED:
             raise self._exception(value)
@@ -201,3 +227,8 @@ class Session:
         if self.violation is None:
             self.violation = violation
         return self.violation
+
+
+def _copied(argument: Any) -> Any:
+    """As it was before the call, for the report."""
+    return type(argument)(argument) if type(argument) in (list, dict, set, bytearray) else argument

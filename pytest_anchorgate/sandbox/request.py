@@ -10,6 +10,8 @@ from dataclasses import dataclass
 MAX_CODE = 1 << 20
 MAX_ANCHOR = 1 << 20
 MIN_MEMORY_MB = 64
+MAX_CALLS = 1 << 30
+MAX_INOUT = 64
 CPU_SECONDS = 10.0
 WALL_SECONDS = 30.0
 MEMORY_MB = 1024
@@ -17,7 +19,12 @@ MEMORY_MB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One verification. Sources are Python text; limits are per process."""
+    """One verification. Sources are Python text; limits are per process.
+
+    Attributes:
+        min_calls: How many calls have to come back for a pass.
+        inout: Positions of arguments whose final contents come back to the test.
+    """
 
     code: str
     entry_point: str
@@ -28,6 +35,9 @@ class Request:
     cpu_seconds: int
     wall_seconds: float
     memory_mb: int
+    extra: dict[str, str | int | bool] | None = None  # of extra_request, for the judge alone
+    min_calls: int = 1
+    inout: tuple[int, ...] = ()
 
 
 def make_request(
@@ -40,6 +50,8 @@ def make_request(
     cpu_seconds: float,
     wall_seconds: float,
     memory_mb: int,
+    min_calls: int = 1,
+    inout: Sequence[int] = (),
 ) -> Request:
     """Check everything that is the caller's own.
 
@@ -70,10 +82,27 @@ def make_request(
         raise ValueError(
             f"memory_mb must be a whole number of MiB, at least {MIN_MEMORY_MB}, not {memory_mb!r}"
         )
-    cpu = math.ceil(cpu_seconds)
+    _check_protocol(min_calls, inout)
     return Request(
-        code, entry_point, tuple(tests), check or "", setup, prompt, cpu, float(wall_seconds), memory_mb
+        code=code,
+        entry_point=entry_point,
+        tests=tuple(tests),
+        check=check or "",
+        setup=setup,
+        prompt=prompt,
+        cpu_seconds=math.ceil(cpu_seconds),
+        wall_seconds=float(wall_seconds),
+        memory_mb=memory_mb,
+        min_calls=min_calls,
+        inout=tuple(inout),
     )
+
+
+def _check_protocol(min_calls: int, inout: Sequence[int]) -> None:
+    if type(min_calls) is not int or not 1 <= min_calls <= MAX_CALLS:
+        raise ValueError(f"min_calls must be a whole number from 1 to {MAX_CALLS}, not {min_calls!r}")
+    if isinstance(inout, str) or not all(type(place) is int and 0 <= place < MAX_INOUT for place in inout):
+        raise ValueError(f"inout must list positions of arguments, from 0, not {inout!r}")
 
 
 def _check_sources(name: str, sources: list[str]) -> None:

@@ -16,8 +16,8 @@ class Verdict:
     Attributes:
         status: `passed`; `failed` (wrong answer, exception, syntax error, no such function, broken protocol);
             `timeout` (wall or CPU); `killed` (memory or a signal); `error` (our own machinery or the anchor's
-            own source failed, so nothing is known about the code); `refused` (a required limit is missing on
-            this platform).
+            own source failed, so nothing is known about the code); `refused` (this machine does not offer the
+            confinement that is needed or required).
         reason: One line for a person, printable ASCII, at most 2 KiB.
         detail: Several lines with more, printable ASCII, at most 8 KiB; empty for a pass.
         duration: Wall seconds by the caller's monotonic clock.
@@ -26,8 +26,8 @@ class Verdict:
         test: Source of the failing assertion, or empty.
         got: What the code answered there, escaped, or empty.
         expected: What the test wanted, escaped, or empty.
-        level: How the code was confined: `standard`, `basic` (a kernel without Landlock: the code could read
-            files), or empty if it was not started.
+        level: How the code was confined: `full`, `standard` or `preloaded` (see levels.py), or empty if it was
+            not started.
     """
 
     status: Status

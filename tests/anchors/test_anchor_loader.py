@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_anchorgate.anchors import Anchor, AnchorsError, find_anchor_file, load_anchors, parse_anchors
+from pytest_anchorgate.baseline import anchor_digest
 
 GOOD: dict[str, Any] = {
     "task_id": "A/1",
@@ -19,6 +20,9 @@ GOOD: dict[str, Any] = {
     "prompt": "Write f.",
     "tests": ["assert f(1) == 2"],
 }
+REFERENCE = "def f(x):\n    return x + 1\n"
+INPUTS = "def inputs(random):\n    yield (random.randint(0, 9),)\n"
+BOTH = {"reference": REFERENCE, "inputs": INPUTS}
 CHECK = "def check(candidate):\n    assert candidate(1) == 2\n"
 
 
@@ -103,6 +107,36 @@ REFUSED: dict[str, tuple[str | bytes, int | None, str]] = {
     "check with a mistake": (line(tests=..., check="def check(c):"), 1, '"check" is not Python'),
     "setup with a mistake": (line(setup="import"), 1, '"setup" is not Python'),
     "code_prompt with a mistake": (line(code_prompt="def f("), 1, '"code_prompt" is not Python'),
+    "reference alone": (line(reference=REFERENCE), 1, '"reference" is given without "inputs"'),
+    "inputs alone": (line(inputs=INPUTS), 1, '"inputs" is given without "reference"'),
+    "reference is null": (line(**{**BOTH, "reference": None}), 1, '"reference" is a JSON null'),
+    "empty inputs": (line(**{**BOTH, "inputs": " "}), 1, '"inputs" is empty'),
+    "reference of something else": (line(**{**BOTH, "reference": "def g(): pass"}), 1, "does not define f"),
+    "reference with a mistake": (line(**{**BOTH, "reference": "def f("}), 1, '"reference" is not Python'),
+    "inputs with a mistake": (line(**{**BOTH, "inputs": "def inputs("}), 1, '"inputs" is not Python'),
+    "inputs of another name": (
+        line(**{**BOTH, "inputs": "def draw(random):\n    yield ()"}),
+        1,
+        "does not define inputs",
+    ),
+    "inputs without the argument": (
+        line(**{**BOTH, "inputs": "def inputs():\n    yield ()"}),
+        1,
+        '"inputs" defines inputs with other arguments',
+    ),
+    "inputs that yield nothing": (
+        line(**{**BOTH, "inputs": "def inputs(random):\n    return [(1,)]"}),
+        1,
+        '"inputs" yields nothing',
+    ),
+    "inputs of its own chance": (line(**{**BOTH, "inputs": "import time\n" + INPUTS}), 1, "imports time"),
+    "exact_types alone": (line(exact_types=True), 1, '"exact_types" is given without "reference"'),
+    "inout is a number": (line(inout=0), 1, '"inout" is not a list of argument positions'),
+    "inout of text": (line(inout=["0"]), 1, '"inout" is not'),
+    "inout of booleans": (line(inout=[False]), 1, '"inout" is not'),
+    "inout below zero": (line(inout=[-1]), 1, '"inout" is not'),
+    "inout twice": (line(inout=[0, 0]), 1, '"inout" is not'),
+    "exact_types as a number": (line(**BOTH, exact_types=1), 1, '"exact_types" is not a boolean'),
     "no tokens": (line(max_new_tokens=0), 1, '"max_new_tokens" is not an integer from 1 to 4096'),
     "many tokens": (line(max_new_tokens=4097), 1, '"max_new_tokens" is not'),
     "tokens as a float": (line(max_new_tokens=256.0), 1, '"max_new_tokens" is not'),
@@ -179,6 +213,29 @@ def test_digest_ignores_how_the_file_is_written() -> None:
     assert plain == digest(line(max_new_tokens=256, setup="", code_prompt=""), other)
     assert plain == digest(line(source="from somewhere"), other)
     assert digest(line(prompt="é")) == digest(line(prompt="é").replace("\\u00e9", "é"))
+
+
+def test_digest_ignores_defaults_of_a_reference() -> None:
+    assert digest(line(exact_types=False, inout=[])) == digest(line())
+    assert digest(line(**BOTH, exact_types=False)) == digest(line(**BOTH))
+
+
+def test_reference_and_inputs_are_kept(tmp_path: Path) -> None:
+    anchor = load_anchors(write(tmp_path, line(**BOTH, exact_types=True))).anchors[0]
+    assert (anchor.reference, anchor.inputs, anchor.exact_types) == (REFERENCE, INPUTS, True)
+    assert load_anchors(write(tmp_path, line(inout=[0, 2]))).anchors[0].inout == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"reference": REFERENCE + "\n"}, {"inputs": INPUTS + "\n"}, {"exact_types": True}, {"inout": [0]}],
+    ids=["reference", "inputs", "exact_types", "inout"],
+)
+def test_both_digests_cover_what_extra_inputs_are_judged_by(changes: dict[str, Any]) -> None:
+    plain, changed = line(**BOTH), line(**{**BOTH, **changes})
+    assert len({digest(line()), digest(plain), digest(changed)}) == 3
+    anchors = [parse_anchors(text.encode(), Path("anchors.jsonl")).anchors[0] for text in (plain, changed)]
+    assert anchor_digest(anchors[0]) != anchor_digest(anchors[1])
 
 
 def test_digest_is_this_one_on_every_machine() -> None:

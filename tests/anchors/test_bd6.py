@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ast
+import copy
+import hashlib
+import itertools
+import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -129,9 +134,51 @@ def test_every_lazy_answer_fails(anchor: Anchor) -> None:
         assert failures(anchor, source), label
 
 
-def test_there_is_one_reference_for_each_anchor() -> None:
+@pytest.mark.parametrize("folder", ["references", "inputs"])
+def test_there_is_one_source_for_each_anchor(folder: str) -> None:
     expected = {reference_file(anchor).name for anchor in ANCHORS.values()}
-    assert {path.name for path in (BD6 / "references").iterdir() if path.is_file()} == expected
+    assert {path.name for path in (BD6 / folder).iterdir() if path.is_file()} == expected
+
+
+@each_anchor
+def test_the_file_holds_the_sources_beside_it(anchor: Anchor) -> None:
+    how = "run python anchors/bd6/embed.py"
+    reference = reference_file(anchor)
+    assert anchor.reference == reference.read_text(encoding="utf-8"), how
+    assert anchor.inputs == (BD6 / "inputs" / reference.name).read_text(encoding="utf-8"), how
+    assert anchor.exact_types == (anchor.task_id in ("MBPP/19", "MBPP/20", "MBPP/51")), how
+
+
+def test_prompts_and_tests_are_the_recorded_ones() -> None:
+    """Baselines were recorded on these: a slip while sources are embedded must not change them."""
+    content = [[anchor.task_id, anchor.prompt, anchor.tests] for anchor in ANCHORS.values()]
+    digest = hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()
+    assert digest == "2606e29c32ab86cb2d8d3077822157c5f5f902e064e5915e065d2e9205605a93"
+
+
+def drawn(anchor: Anchor, count: int, seed: int = 0) -> list[tuple[Any, ...]]:
+    namespace: dict[str, Any] = {}
+    exec(anchor.inputs or "", namespace)
+    return list(itertools.islice(namespace["inputs"](random.Random(seed)), count))
+
+
+@each_anchor
+def test_other_honest_solutions_agree_with_the_reference(anchor: Anchor) -> None:
+    namespace: dict[str, Any] = {}
+    exec(reference_file(anchor).read_text(encoding="utf-8"), namespace)
+    reference = namespace[anchor.entry_point]
+    for expression in HONEST[anchor.task_id]:
+        honest = eval(expression)
+        for args in drawn(anchor, 2000):
+            got, expected = honest(*copy.deepcopy(args)), reference(*copy.deepcopy(args))
+            assert got == expected, f"{expression} for {args}"
+            assert type(got) is type(expected) or not anchor.exact_types, f"{expression} for {args}"
+
+
+@each_anchor
+def test_inputs_are_many_different_ones(anchor: Anchor) -> None:
+    assert len({repr(args) for args in drawn(anchor, 30)}) >= 20
+    assert drawn(anchor, 30) == drawn(anchor, 30)
 
 
 pytest_plugins = ["pytester"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from typing import Any
+
 import pytest
 from anchor_solutions import HONEST
 from test_bd6 import each_anchor, fixed_wrong, named, reference_file
@@ -17,7 +20,25 @@ def judged(anchor: Anchor, code: str) -> Verdict:
         tests=anchor.tests,
         setup=anchor.setup,
         prompt=anchor.code_prompt,
+        reference=anchor.reference,
+        inputs=anchor.inputs,
+        exact_types=anchor.exact_types,
     )
+
+
+def table(anchor: Anchor) -> str:
+    """Every call of the listed tests with its right answer, and the first answer for everything else."""
+    reference: dict[str, Any] = {}
+    exec(reference_file(anchor).read_text(encoding="utf-8"), reference)
+    answers = {}
+    for test in anchor.tests:
+        for node in ast.walk(ast.parse(test)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == anchor.entry_point:
+                call = ast.unparse(node)
+                given = ast.unparse(ast.List(node.args, ast.Load()))
+                answers[repr(eval(given))] = eval(call, dict(reference))
+    first = next(iter(answers.values()))
+    return f"def {anchor.entry_point}(*given):\n    return {answers!r}.get(repr([*given]), {first!r})\n"
 
 
 @each_anchor
@@ -33,6 +54,15 @@ def test_honest_solutions_pass(anchor: Anchor) -> None:
 def test_lazy_answers_fail(anchor: Anchor, label: str) -> None:
     verdict = judged(anchor, fixed_wrong(anchor)[label])
     assert verdict.status == "failed", f"{verdict.status}, {verdict.reason}"
+
+
+@each_anchor
+def test_a_table_of_the_listed_tests_fails(anchor: Anchor) -> None:
+    code = table(anchor)
+    assert verify(code, entry_point=anchor.entry_point, tests=anchor.tests).passed
+    verdict = judged(anchor, code)
+    assert verdict.status == "failed"
+    assert verdict.reason.startswith("extra input ")
 
 
 @each_anchor

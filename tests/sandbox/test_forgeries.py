@@ -181,7 +181,7 @@ CASES = {
     "a forged reply ahead of time": (
         """
         import os, struct
-        os.write(3, struct.pack("<cII", b"V", 2, 5) + b"s" + bytes(4))
+        os.write(3, struct.pack("<cII", b"V", 1, 5) + b"s" + bytes(4))
         def triple(x): return 0
         """,
         "broke the protocol",
@@ -190,7 +190,7 @@ CASES = {
         """
         import os, struct, threading
         def spam():
-            while True: os.write(3, struct.pack("<cII", b"V", 3, 1) + b"N")
+            while True: os.write(3, struct.pack("<cII", b"V", 2, 1) + b"N")
         def triple(x):
             threading.Thread(target=spam, daemon=True).start()
             return 6
@@ -205,7 +205,7 @@ CASES = {
         """
         import os, struct
         def triple(x):
-            os.write(3, struct.pack("<cII", b"V", 3, 2) + b"??")
+            os.write(3, struct.pack("<cII", b"V", 2, 2) + b"??")
             os._exit(0)
         """,
         "not plain data: unknown tag",

@@ -1,11 +1,9 @@
 """Reference solution of HumanEval/34."""
 
-from typing import Any
 
-
-def unique(l: list[Any]) -> list[Any]:  # noqa: E741  the task's own name
+def unique(l: list[int]) -> list[int]:  # noqa: E741  the task's own name
     """Different elements in order."""
-    ordered: list[Any] = []
+    ordered: list[int] = []
     for element in sorted(l):
         if not ordered or element != ordered[-1]:
             ordered.append(element)
