@@ -43,6 +43,8 @@ class CMakeBuild(build_ext):
         ]  # fmt: skip
         if shutil.which("ninja"):
             configure += ["-G", "Ninja"]
+        # The cache of a failed attempt would keep the compiler that failed.
+        (build / "CMakeCache.txt").unlink(missing_ok=True)
         _run(
             configure,
             "configuring the C++ runtime failed; it needs a C++20 compiler (GCC 11 or clang 14 and newer)",
