@@ -80,7 +80,8 @@ int main(int argc, char** argv) {
     const double multiply = parallel_seconds(threads, [](int) { multiply_add(); });
     gflops = std::max(gflops, 2e-9 * threads * kSteps * (VECTOR_BYTES / 4) / multiply);
     const size_t part = memory.size() / static_cast<size_t>(threads);
-    const double reading = parallel_seconds(threads, [&](int i) { read(memory.data() + part * static_cast<size_t>(i), part); });
+    const double reading =
+        parallel_seconds(threads, [&](int i) { read(memory.data() + part * static_cast<size_t>(i), part); });
     gigabytes = std::max(gigabytes, 1e-9 * kReadBytes / reading);
   }
   std::printf("{\"threads\": %d, \"vector_bytes\": %d, \"fma_gflops\": %.1f, \"read_gb_per_s\": %.1f}\n", threads,
