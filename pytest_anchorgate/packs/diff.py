@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_anchorgate.packs import bf16
+from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.planck import SourceTensor, row_blocks
 from pytest_anchorgate.packs.reader import PackReader, open_pack
 
@@ -74,7 +75,7 @@ def diff(path_a: Path, path_b: Path, *, advance: Callable[[str], None] = lambda 
         advance: called with the name of each tensor about to be measured.
 
     Raises:
-        PackFormatError: if either is not a good pack.
+        PackFormatError: if either is not a good pack, or one tensor's digest cannot be true in both.
         OSError: if either cannot be read.
     """
     a, b = open_pack(path_a), open_pack(path_b)
@@ -90,6 +91,12 @@ def diff(path_a: Path, path_b: Path, *, advance: Callable[[str], None] = lambda 
         if a.digests.get(name) != b.digests.get(name):
             advance(name)
             changes.append(_change(a, b, name))
+        elif not np.array_equal(a.stored(name).view(np.uint8), b.stored(name).view(np.uint8)):
+            # One layout, one digest, other bytes: a digest is only a claim until somebody recomputes it.
+            raise PackFormatError(
+                f"{path_a} and {path_b}: {name} has the same digest in both and other bytes, so one of them "
+                "is damaged; `anchorgate pack inspect` says which"
+            )
     identical = a.metadata["planck.identity"] == b.metadata["planck.identity"]
     return PackDiff(identical, metadata, tuple(changes), len(names) - len(changes))
 

@@ -8,6 +8,7 @@ import pytest
 import tiny_models as tiny
 
 from pytest_anchorgate.packs.diff import diff, render
+from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.planck import SourceTensor, write_pack
 
 UP, NORM = "model.layers.1.mlp.up_proj.weight", "model.norm.weight"
@@ -37,6 +38,17 @@ def test_no_difference(tmp_path, contents):
     assert (
         render(result) == f"no difference: all {len(contents.tensors) + 4} tensors and all metadata are equal"
     )
+
+
+def test_equal_digests_over_other_bytes_are_damage(tmp_path, contents):
+    packs(tmp_path, contents, contents)
+    data = bytearray((tmp_path / "b.planck").read_bytes())
+    data[-4096] ^= 1
+    (tmp_path / "b.planck").write_bytes(data)
+    with pytest.raises(
+        PackFormatError, match="has the same digest in both and other bytes, so one of them is damaged"
+    ):
+        diff(tmp_path / "a.planck", tmp_path / "b.planck")
 
 
 @pytest.mark.parametrize("name", [UP, NORM])
