@@ -212,26 +212,16 @@ def test_a_module_that_cannot_be_imported_interrupts_as_ever(gate: Gate) -> None
     assert any(line.startswith("UNDECIDED: ") for line in result.outlines)
 
 
+# Before the host has its request it cannot be done, however slow the machine.
 KILLER = """
-    import os, signal, threading, time
-    from pathlib import Path
+    import os, signal
+    from pytest_anchorgate.engine_process import HostProcess
 
-    def pytest_configure(config):
-        if not hasattr(config, "workerinput"):
-            threading.Thread(target=kill, args=(time.monotonic() + 30,), daemon=True).start()
+    def request(self, frame, really=HostProcess.request):
+        os.kill(self._process.pid, signal.SIGKILL)
+        really(self, frame)
 
-    def kill(deadline):
-        while time.monotonic() < deadline:
-            for name in filter(str.isdecimal, os.listdir("/proc")):
-                try:
-                    command = Path(f"/proc/{name}/cmdline").read_text()
-                    parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
-                except OSError:
-                    continue
-                if "engine_host" in command and int(parent) == os.getpid():
-                    os.kill(int(name), signal.SIGKILL)
-                    return
-            time.sleep(0.002)
+    HostProcess.request = request
 """
 
 
