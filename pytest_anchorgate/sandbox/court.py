@@ -170,7 +170,8 @@ class Courthouse:
 
     def _take(self, level: str) -> Court:
         with self._changed:
-            court = next((court for court in self._idle if court.level == level), None)
+            # The one that was used last: it has a spare pair, and most likely for the same allowance.
+            court = next((court for court in reversed(self._idle) if court.level == level), None)
             if court is not None:
                 self._idle.remove(court)
         if court is not None and not _fit(court):
