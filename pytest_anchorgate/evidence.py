@@ -59,6 +59,7 @@ def observe(gate: Gate, anchor: Anchor) -> Observation:
         verdict.reason,
         detail=verdict.detail,
         seconds=verdict.duration,
+        level=verdict.level,
     )
 
 
@@ -71,6 +72,7 @@ def _bound(
     *,
     detail: str = "",
     seconds: float = 0.0,
+    level: str = "",
 ) -> Observation:
     return Observation(
         session=gate.session,
@@ -88,4 +90,5 @@ def _bound(
         finish_reason=generated.finish_reason,
         seconds=seconds,
         worker=gate.worker,
+        level=level,
     )

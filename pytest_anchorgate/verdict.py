@@ -52,6 +52,7 @@ class Observation:
         margins: top-1 minus top-2 logit, one for each token.
         seconds: time the verification took.
         worker: the xdist worker, "" without xdist.
+        level: how the sandbox confined the code (one of its LEVELS), "" if the code was not started.
     """
 
     session: str
@@ -69,6 +70,7 @@ class Observation:
     finish_reason: str = ""
     seconds: float = 0.0
     worker: str = ""
+    level: str = ""
     schema: int = SCHEMA
 
     @property

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from pytest_anchorgate.sandbox import LEVELS
 from pytest_anchorgate.verdict import SCHEMA, Observation
 
 KEY = "anchorgate"
@@ -80,9 +81,17 @@ def _validated(fields: Any) -> Observation:
     for name, kind in expected.items():
         if not _CHECKS[kind](fields[name]):
             raise WireError(f"{name} of the observation is not of type {kind}")
+    _check_level(fields["level"], fields["status"])
     fields["token_ids"] = tuple(fields["token_ids"])
     fields["margins"] = tuple(map(float, fields["margins"]))
     return Observation(**fields)
+
+
+def _check_level(level: str, status: str) -> None:
+    if level not in ("", *LEVELS):
+        raise WireError("level of the observation is none that the sandbox has")
+    if status == "passed" and not level:
+        raise WireError("the observation passed without a level of the sandbox")
 
 
 def is_token_ids(value: object) -> bool:

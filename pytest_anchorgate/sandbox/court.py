@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 from .levels import LEVELS
+from .pair import Allowance, Pair
 from .warm import START_SECONDS, LevelNotOffered, Parent, ParentError
 
 
@@ -33,6 +34,8 @@ class Court:
         """
         self.level = level
         self.sound = True
+        self._spare: Pair | None = None
+        self._allowance: Allowance | None = None
         self.zygote = Parent("candidate", level)
         try:
             self.bench = Parent("judge", level)
@@ -47,14 +50,46 @@ class Court:
             self.close()
             raise
 
+    def seat(self, allowance: Allowance) -> Pair:
+        """A pair for one verification: the spare one if it was made for this allowance, or a new one.
+
+        Raises:
+            ParentError: A warm parent does not do what it should.
+        """
+        spare, self._spare = self._spare, None
+        self._allowance = allowance
+        if spare is not None:
+            if spare.allowance == allowance:
+                return spare
+            spare.dismiss()
+        return Pair(self.zygote, self.bench, allowance)
+
+    def prepare(self) -> None:
+        """Have a spare pair confined for the next verification, which mostly has the allowance of the last."""
+        if self._spare is None and self._allowance is not None:
+            self._spare = Pair(self.zygote, self.bench, self._allowance)
+
     def healthy(self) -> bool:
-        """Whether both parents are there and wait for orders."""
-        return self.sound and self.zygote.healthy() and self.bench.healthy()
+        """Whether both parents are there and wait, and so does the spare pair if there is one."""
+        try:
+            fit = self._spare is None or self._spare.alive()
+        except ParentError:
+            return False
+        return fit and self.sound and self.zygote.healthy() and self.bench.healthy()
 
     def close(self) -> None:
-        """End both."""
+        """End everything."""
+        if self._spare is not None:
+            self._spare.close()
         self.zygote.close()
         self.bench.close()
+
+    def forget(self) -> None:
+        """In a process that was forked off this one: let go of what belongs to the other."""
+        if self._spare is not None:
+            self._spare.forget()
+        self.zygote.forget()
+        self.bench.forget()
 
 
 class Courthouse:
@@ -116,8 +151,7 @@ class Courthouse:
     def abandon(self) -> None:
         """After a fork, in the new process: forget the courts, which belong to the old one."""
         for court in (*self._idle, *self._busy):
-            court.zygote.forget()
-            court.bench.forget()
+            court.forget()
 
     @property
     def foreign(self) -> bool:
@@ -136,11 +170,11 @@ class Courthouse:
 
     def _take(self, level: str) -> Court:
         with self._changed:
-            court = next((court for court in self._idle if court.level == level), None)
+            # The one that was used last: it has a spare pair, and most likely for the same allowance.
+            court = next((court for court in reversed(self._idle) if court.level == level), None)
             if court is not None:
                 self._idle.remove(court)
-        if court is not None and not court.healthy():
-            court.close()
+        if court is not None and not _fit(court):
             court = None
         if court is None:
             court = self._open(level)
@@ -159,16 +193,33 @@ class Courthouse:
             raise NoLevel(f"{level}: {error}") from None
 
     def _give_back(self, court: Court | None) -> None:
-        keep = court is not None and court.healthy()
-        with self._changed:
-            self._taken -= 1
-            if court is not None:
-                self._busy.remove(court)
-                if keep:
-                    self._idle.append(court)
-            self._changed.notify()
-        if court is not None and not keep:
+        keep = False
+        try:
+            keep = court is not None and _fit(court, prepare=True)
+        finally:
+            with self._changed:
+                self._taken -= 1
+                if court is not None:
+                    self._busy.remove(court)
+                    if keep:
+                        self._idle.append(court)
+                self._changed.notify()
+
+
+def _fit(court: Court, *, prepare: bool = False) -> bool:
+    """Whether a court can serve on, with a spare pair ordered if so wanted; one that cannot is closed."""
+    fit = False
+    try:
+        if court.healthy():
+            if prepare:
+                court.prepare()
+            fit = True
+    except ParentError:
+        pass
+    finally:
+        if not fit:
             court.close()
+    return fit
 
 
 _house: Courthouse | None = None

@@ -50,6 +50,7 @@ def main(limits: Limits, walls: Walls, parent: int) -> None:
     failure = ""
     try:
         confine(limits, walls, parent)
+        _rehearse()
     except LimitsError as error:
         failure = str(error)
     job = Job(Decoder().decode(frames.read_frame(CONTROL)[2]))
@@ -62,6 +63,14 @@ def main(limits: Limits, walls: Walls, parent: int) -> None:
     frames.write_frame(CONTROL, VERDICT, 0, Encoder().encode(finding.to_plain(job.nonce)))
     os.read(CONTROL, 1)
     os._exit(0)
+
+
+def _rehearse() -> None:
+    """Use once what every job needs: a forked process pays for each page at its first use, so pay while waiting."""
+    watch = Watch(frozenset({"f"}))
+    space: dict[str, Any] = {"__builtins__": builtins, "f": int, **watch.helpers}
+    exec(watch.compile("assert f(4) == 4\nassert not [n for n in (1, 2) if f(n) != n]", "<rehearsal>"), space)
+    Decoder().decode(Encoder().encode(((1, "a", [2.5]), {"b": None})))
 
 
 def judge(job: Job, session: Session) -> Finding:

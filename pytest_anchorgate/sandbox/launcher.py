@@ -19,6 +19,7 @@ from .decode import Decoder
 from .encode import Encoder
 from .finding import Finding
 from .levels import at_least
+from .pair import Allowance
 from .request import Request
 from .text import escape
 from .verdict import Verdict
@@ -82,26 +83,12 @@ def _hold(court: Court, request: Request, require: str | None) -> Verdict:
 
 
 def _run(court: Court, request: Request, deadline: float) -> Run:
-    nonce = secrets.token_bytes(32)
-    rpc_judge, rpc_candidate = socket.socketpair()
-    control, control_judge = socket.socketpair()
-    limits = {"cpu_seconds": request.cpu_seconds, "memory_mb": request.memory_mb}
-    with control:
-        # Keep no copies: a hang-up on either side must reach the other.
-        with rpc_judge, rpc_candidate, control_judge:
-            court.zygote.order([rpc_candidate.fileno()], **limits)
-            court.bench.order([rpc_judge.fileno(), control_judge.fileno()], **limits)
-        candidate = court.zygote.started(time.monotonic() + _GRACE)
-        try:
-            judge = court.bench.started(time.monotonic() + _GRACE)
-            try:
-                return _follow(court, request, control, candidate, judge, nonce, deadline)
-            finally:
-                judge.kill()
-                judge.close()
-        finally:
-            candidate.kill()
-            candidate.close()
+    pair = court.seat(Allowance(request.cpu_seconds, request.memory_mb))
+    try:
+        candidate, judge = pair.children()
+        return _follow(court, request, pair.control, candidate, judge, secrets.token_bytes(32), deadline)
+    finally:
+        pair.close()
 
 
 def _follow(

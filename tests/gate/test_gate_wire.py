@@ -26,6 +26,7 @@ PLAIN = Observation(
     margins=(0.25, 12.0, 3.1415927),
     seconds=0.5,
     worker="gw1",
+    level="standard",
 )
 
 # Every code point, lone surrogates included: what a model's bytes can decode to is no concern of the wire.
@@ -78,6 +79,7 @@ BAD = {
     "token_ids": [[True], [-1], [2**31], [1.5], "12", {"0": 1}],
     "margins": [[-0.5], ["1"], [None], [True], 3],
     "seconds": ["1", None, True],
+    "level": ["", "FULL", "fully", 1, None, ["full"]],
 }
 
 
