@@ -52,8 +52,9 @@ class Watch:
 
     def __init__(self, subjects: frozenset[str]) -> None:
         self._subjects = subjects
-        self._sources: list[str] = []
-        self._statements: dict[str, list[tuple[int, int, str]]] = {}
+        # Where a text would be found: cutting out those of all statements costs more than running most tests.
+        self._asserted: list[tuple[str, ast.AST]] = []
+        self._statements: dict[str, tuple[str, list[ast.stmt]]] = {}
         self._bound: set[str] = set()
         self.failure: Failure | None = None
         self.helpers: dict[str, Callable[..., bool]] = {_COMPARE: self._compare, _TRUTH: self._truth}
@@ -61,17 +62,15 @@ class Watch:
     def compile(self, source: str, name: str) -> CodeType:
         """Compile a test source whose assertions report here. The namespace needs `helpers`."""
         tree = ast.parse(source, name)
-        self._statements[name] = [
-            (node.lineno, node.end_lineno or node.lineno, ast.get_source_segment(source, node) or "")
-            for node in ast.walk(tree)
-            if isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        ]
-        self._bound.update(
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        )
-        rewritten = ast.fix_missing_locations(_Rewriter(source, self._sources, self._subjects).visit(tree))
+        statements: list[ast.stmt] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                if isinstance(node.ctx, ast.Store):
+                    self._bound.add(node.id)
+            elif isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                statements.append(node)
+        self._statements[name] = source, statements
+        rewritten = ast.fix_missing_locations(_Rewriter(source, self._asserted, self._subjects).visit(tree))
         return compile(rewritten, name, "exec", dont_inherit=True)
 
     def binds(self, name: str) -> bool:
@@ -80,24 +79,31 @@ class Watch:
 
     def statement(self, name: str, line: int) -> str:
         """Source of the smallest statement of `name` that covers `line`, or empty."""
-        covering = [
-            (end - start, text) for start, end, text in self._statements.get(name, []) if start <= line <= end
-        ]
-        return min(covering, default=(0, ""))[1]
+        source, statements = self._statements.get(name, ("", []))
+        ends = [(node, node.end_lineno or node.lineno) for node in statements]
+        covering = [(end - node.lineno, node) for node, end in ends if node.lineno <= line <= end]
+        if not covering:
+            return ""
+        smallest = min(size for size, _ in covering)
+        return min(ast.get_source_segment(source, node) or "" for size, node in covering if size == smallest)
+
+    def _source(self, index: int) -> str:
+        source, node = self._asserted[index]
+        return ast.get_source_segment(source, node) or "assert"
 
     def _compare(self, index: int, operation: str, swapped: bool, left: Any, right: Any) -> bool:
         self.failure = None
         held = bool(_OPERATORS[operation](left, right))
         if not held:
             got, expected = (right, left) if swapped else (left, right)
-            self.failure = Failure(self._sources[index], True, got, expected)
+            self.failure = Failure(self._source(index), True, got, expected)
         return held
 
     def _truth(self, index: int, value: Any) -> bool:
         self.failure = None
         held = bool(value)
         if not held:
-            self.failure = Failure(self._sources[index], False)
+            self.failure = Failure(self._source(index), False)
         return held
 
 
@@ -107,15 +113,15 @@ class _Rewriter(ast.NodeTransformer):
     Other conditions are wrapped. Operands are evaluated in the order they had.
     """
 
-    def __init__(self, source: str, sources: list[str], subjects: frozenset[str]) -> None:
+    def __init__(self, source: str, asserted: list[tuple[str, ast.AST]], subjects: frozenset[str]) -> None:
         self._source = source
-        self._sources = sources
+        self._asserted = asserted
         self._subjects = subjects
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         """Wrap the condition; its message, evaluated only on failure, stays."""
-        self._sources.append(ast.get_source_segment(self._source, node) or "assert")
-        index = ast.Constant(len(self._sources) - 1)
+        self._asserted.append((self._source, node))
+        index = ast.Constant(len(self._asserted) - 1)
         test = node.test
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             swapped = self._mentions(test.comparators[0]) and not self._mentions(test.left)
