@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
+from pytest_anchorgate.anchor_verdict import verify_anchor
 from pytest_anchorgate.anchors import Anchor
 from pytest_anchorgate.anchors_check_lint import problems_of_tests
 from pytest_anchorgate.anchors_check_mutants import Mutant, mutants
 from pytest_anchorgate.anchors_check_wrong import borrowed_solutions, problems_of_setup, wrong_solutions
-from pytest_anchorgate.sandbox import Verdict, verify
+from pytest_anchorgate.sandbox import Verdict
 from pytest_anchorgate.sandbox.extra_request import EXTRA_INPUTS
 from pytest_anchorgate.sandbox.request import CPU_SECONDS
 
@@ -164,17 +165,9 @@ def _is_equivalent(anchor: Anchor, mutant: Mutant, cpu_seconds: int) -> bool:
 def _judge(
     anchor: Anchor, code: str, cpu_seconds: float = CPU_SECONDS, extra_inputs: int = EXTRA_INPUTS
 ) -> Verdict:
-    verdict = verify(
+    verdict = verify_anchor(
+        anchor,
         code,
-        entry_point=anchor.entry_point,
-        tests=anchor.tests,
-        check=anchor.check,
-        setup=anchor.setup,
-        prompt=anchor.code_prompt,
-        reference=anchor.reference,
-        inputs=anchor.inputs,
-        exact_types=anchor.exact_types,
-        inout=anchor.inout,
         wall_seconds=WALL_SECONDS,
         memory_mb=MEMORY_MB,
         cpu_seconds=cpu_seconds,

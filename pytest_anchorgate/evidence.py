@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+from pytest_anchorgate.anchor_verdict import verify_anchor
 from pytest_anchorgate.anchors import Anchor
 from pytest_anchorgate.baseline import anchor_digest
 from pytest_anchorgate.engine import Generated
 from pytest_anchorgate.extract import extract
 from pytest_anchorgate.gate import Gate
-from pytest_anchorgate.sandbox import Verdict, verify
+from pytest_anchorgate.sandbox import Verdict
 from pytest_anchorgate.verdict import NO_COMPLETION, Observation
 
 _NOTHING = Generated("", (), (), "")
@@ -25,19 +26,7 @@ def judge(anchor: Anchor, text: str, *, require: str | None = None) -> Verdict:
     """
     started = time.monotonic()
     try:
-        return verify(
-            extract(text, anchor.entry_point),
-            entry_point=anchor.entry_point,
-            tests=anchor.tests,
-            check=anchor.check,
-            setup=anchor.setup,
-            prompt=anchor.code_prompt,
-            reference=anchor.reference,
-            inputs=anchor.inputs,
-            exact_types=anchor.exact_types,
-            inout=anchor.inout,
-            require=require,
-        )
+        return verify_anchor(anchor, extract(text, anchor.entry_point), require=require)
     except Exception as error:
         # Whatever it is, it says nothing about the candidate and must not end the session.
         reason = f"the sandbox failed: {type(error).__name__}: {error}"

@@ -142,7 +142,9 @@ def test_an_undecided_mutant_never_helps_the_score(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_machine_that_cannot_judge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchors_check, "verify", lambda *_, **__: Verdict("refused", "no seccomp here"))
+    monkeypatch.setattr(
+        anchors_check, "verify_anchor", lambda *_, **__: Verdict("refused", "no seccomp here")
+    )
     with pytest.raises(CheckImpossible, match="no seccomp here"):
         check_anchor(anchor())
 
@@ -185,7 +187,9 @@ def test_the_command_fails_below_the_least_score(tmp_path: Path, monkeypatch: py
 
 
 def test_the_command_says_when_nothing_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchors_check, "verify", lambda *_, **__: Verdict("refused", "no seccomp here"))
+    monkeypatch.setattr(
+        anchors_check, "verify_anchor", lambda *_, **__: Verdict("refused", "no seccomp here")
+    )
     result = run(tmp_path, lines())
     assert result.exit_code == 11
     assert "no seccomp here" in result.output

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from gate_house import Gate, House, anchor_lines, write_anchors
 
-from pytest_anchorgate import evidence
+from pytest_anchorgate import anchor_verdict
 from pytest_anchorgate.cli import main
 from pytest_anchorgate.sandbox import Verdict
 
@@ -107,7 +107,7 @@ def test_a_judgement_that_wavers_is_not_recorded(
         calls.append(entry_point)
         return second if calls.count("add") == 2 and entry_point == "add" else Verdict("passed", "fine")
 
-    monkeypatch.setattr(evidence, "verify", wavering)
+    monkeypatch.setattr(anchor_verdict, "verify", wavering)
     result = record(house, folder, "production")
     assert result.exit_code == 11
     assert result.stderr.splitlines()[-1] == f"Error: {words}"
