@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "forward.h"

@@ -9,21 +9,9 @@ import pytest
 from anchor_solutions import HONEST
 from test_bd6 import each_anchor, fixed_wrong, named, reference_file
 
+from pytest_anchorgate.anchor_verdict import verify_anchor
 from pytest_anchorgate.anchors import Anchor
-from pytest_anchorgate.sandbox import Verdict, verify
-
-
-def judged(anchor: Anchor, code: str) -> Verdict:
-    return verify(
-        code,
-        entry_point=anchor.entry_point,
-        tests=anchor.tests,
-        setup=anchor.setup,
-        prompt=anchor.code_prompt,
-        reference=anchor.reference,
-        inputs=anchor.inputs,
-        exact_types=anchor.exact_types,
-    )
+from pytest_anchorgate.sandbox import verify
 
 
 def table(anchor: Anchor) -> str:
@@ -45,14 +33,14 @@ def table(anchor: Anchor) -> str:
 def test_honest_solutions_pass(anchor: Anchor) -> None:
     reference = reference_file(anchor).read_text(encoding="utf-8")
     for code in (reference, *(named(anchor, expression) for expression in HONEST[anchor.task_id])):
-        verdict = judged(anchor, code)
+        verdict = verify_anchor(anchor, code)
         assert verdict.passed, f"{code}: {verdict.status}, {verdict.reason}"
 
 
 @each_anchor
 @pytest.mark.parametrize("label", ["AlwaysEqual", "the prompt's examples"])
 def test_lazy_answers_fail(anchor: Anchor, label: str) -> None:
-    verdict = judged(anchor, fixed_wrong(anchor)[label])
+    verdict = verify_anchor(anchor, fixed_wrong(anchor)[label])
     assert verdict.status == "failed", f"{verdict.status}, {verdict.reason}"
 
 
@@ -60,11 +48,11 @@ def test_lazy_answers_fail(anchor: Anchor, label: str) -> None:
 def test_a_table_of_the_listed_tests_fails(anchor: Anchor) -> None:
     code = table(anchor)
     assert verify(code, entry_point=anchor.entry_point, tests=anchor.tests).passed
-    verdict = judged(anchor, code)
+    verdict = verify_anchor(anchor, code)
     assert verdict.status == "failed"
     assert verdict.reason.startswith("extra input ")
 
 
 @each_anchor
 def test_no_answer_never_passes(anchor: Anchor) -> None:
-    assert not judged(anchor, "").passed
+    assert not verify_anchor(anchor, "").passed

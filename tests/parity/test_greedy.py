@@ -17,13 +17,13 @@ torch = pytest.importorskip("torch")
 from official_data import official_file  # noqa: E402
 from reference_model import load_reference, logit_bound  # noqa: E402
 
+from pytest_anchorgate.anchor_verdict import verify_anchor  # noqa: E402
 from pytest_anchorgate.anchors import Anchor, load_anchors  # noqa: E402
 from pytest_anchorgate.anchors_import import select_tasks, write_anchors  # noqa: E402
 from pytest_anchorgate.anchors_official import read_humaneval, read_mbpp  # noqa: E402
 from pytest_anchorgate.extract import extract  # noqa: E402
 from pytest_anchorgate.packs.reader import open_pack  # noqa: E402
 from pytest_anchorgate.runtime import Completion, Organ  # noqa: E402
-from pytest_anchorgate.sandbox import verify  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,7 @@ def test_every_token_is_what_transformers_would_choose(answers: Answers, qwen_pa
 def test_all_official_anchors_but_mbpp_20_pass(answers: Answers) -> None:
     failed = []
     for anchor, completion in zip(answers.anchors, answers.completions, strict=True):
-        verdict = verify(
-            extract(completion.text, anchor.entry_point),
-            entry_point=anchor.entry_point,
-            tests=anchor.tests,
-            check=anchor.check,
-            setup=anchor.setup,
-            prompt=anchor.code_prompt,
-        )
+        verdict = verify_anchor(anchor, extract(completion.text, anchor.entry_point))
         if not verdict.passed:
             failed.append(anchor.task_id)
     assert failed == ["MBPP/20"]
