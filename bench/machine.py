@@ -21,9 +21,14 @@ class Machine:
 
 
 def measure(thread_counts: list[int]) -> Machine:
-    """Compiles and runs the probe for AVX2, and for AVX-512 where the processor has it."""
+    """Compiles and runs the probe for AVX2, and for AVX-512 where the processor has it.
+
+    `bf16_dot_gflops` is 0 where the processor has no AVX512_BF16.
+    """
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     widths = {32: ["-mavx2", "-mfma"]} | ({64: ["-mavx512f", "-mfma"]} if "avx512f" in flags else {})
+    if "avx512_bf16" in flags:
+        widths[64].append("-mavx512bf16")
     limits = {}
     with tempfile.TemporaryDirectory() as folder:
         for width, options in widths.items():

@@ -1,145 +1,166 @@
-"""results.json -> RESULTS.md."""
+"""results.json -> RESULTS.md. Run alone, `python -m bench.report` renders again what is there."""
 
 from __future__ import annotations
 
+import json
 import statistics
+from pathlib import Path
 from typing import Any
 
+from bench import figures, targets
+from bench.figures import Results
+
+HERE = Path(__file__).parent
 Table = list[list[str]]
 
 
-def render(results: dict[str, Any]) -> str:
+def render(results: Results) -> str:
     lines = [
         "# Results of `python -m bench.run`",
         "",
         f"{results['processor']}, {results['threads']} threads, {results['date']}. Same weights, same prompts, same "
-        "number of tokens; engines take turns; medians (and the spread, smallest to largest) of "
-        f"{results['rounds']} rounds after one that does not count. Compare within one table only.",
+        "number of tokens; engines take turns within a round, after a warm-up that does not count; medians (and the "
+        f"spread, smallest to largest) of {results['rounds']} rounds for ours and llama.cpp BF16 and F16, "
+        f"{results['few_rounds']} for the others and {results['scaling_rounds']} for the scaling. "
+        "Compare within one table only.",
         "",
         "## The machine",
         "",
-        *_table([["threads", "vector", "FMA peak", "read"], *map(_limit_row, results["limits"])]),
+        *_table(
+            [
+                ["threads", "vector", "FMA peak", "BF16 dot peak", "read"],
+                *map(_limit_row, results["limits"]),
+            ]
+        ),
         "",
-        "After the run: "
-        + "; ".join(" · ".join(_limit_row(limit)) for limit in results["limits_after"])
-        + ".",
+        "Again after the run:",
+        "",
+        *_table(
+            [
+                ["threads", "vector", "FMA peak", "BF16 dot peak", "read"],
+                *map(_limit_row, results["limits_after"]),
+            ]
+        ),
     ]
     for name, organ in results["organs"].items():
-        lines += ["", f"## {name}", *_gate(organ), *_speed(organ, results), *_scaling(organ)]
+        lines += ["", f"## {name}", *_targets(organ, results), *_gate(organ), *_speed(organ, results)]
+        lines += [*_scaling(organ), *_footprint(organ)]
+    notes = HERE / "NOTES.md"
+    if notes.exists():
+        lines += ["", notes.read_text(encoding="utf-8").rstrip()]
     return "\n".join(lines) + "\n"
 
 
 def _limit_row(limit: dict[str, Any]) -> list[str]:
+    dot = limit["bf16_dot_gflops"]
     return [
         str(limit["threads"]),
         f"{limit['vector_bytes'] * 8} bit",
         f"{limit['fma_gflops']:.0f} GFLOP/s",
+        f"{dot:.0f} GFLOP/s" if dot else "",
         f"{limit['read_gb_per_s']:.1f} GB/s",
     ]
 
 
+def _targets(organ: dict[str, Any], results: Results) -> list[str]:
+    return ["", "Against the targets:", "", *_table(targets.table(organ, results))]
+
+
 def _gate(organ: dict[str, Any]) -> list[str]:
     gate = organ["gate"]
-    seconds = gate["seconds"]
-    ours = next(name for name in seconds if name.startswith("anchorgate") and name.endswith("batched"))
-    base = statistics.median(seconds[ours])
-    rows = [["engine", "seconds", "against ours, batched"]]
-    rows += [
-        [name, _spread(values), f"{statistics.median(values) / base:.2f}x"]
-        for name, values in seconds.items()
-    ]
-    agreement = ", ".join(f"{name} {count}" for name, count in organ["agreement"].items())
+    batched, alone = gate["batched"], gate["one_by_one"]
+    base = figures.gate_rate(batched, figures.ours(batched["seconds"]))
+    rows = [["engine", "seconds", "new tokens/s", "ours, batched, is faster by", "equal answers"]]
+    for part, how in ((batched, "batched"), (alone, "one by one")):
+        for name, values in part["seconds"].items():
+            rate = figures.gate_rate(part, name)
+            equal = f"{gate['agreement'][name]} of {batched['prompts']}" if part is batched else ""
+            rows.append([f"{name}, {how}", _spread(values), f"{rate:.1f}", f"{base / rate:.2f}x", equal])
     return [
         "",
-        f"The gate's own work: {gate['prompts']} official prompts ({gate['prompt_tokens']} tokens), greedy, "
-        f"{gate['new_tokens']} new tokens.",
+        f"The gate's own work: {batched['prompts']} official prompts ({batched['prompt_tokens']} tokens), greedy, "
+        f"{batched['new_tokens']} new tokens. One by one: every seventh of them ({alone['prompt_tokens']} tokens, "
+        f"{alone['new_tokens']} new), since the times of single prompts add up.",
         "",
         *_table(rows),
-        "",
-        f"Answers equal to ours token for token, of {gate['prompts']}: {agreement or 'no peer ran'}.",
     ]
 
 
-def _speed(organ: dict[str, Any], results: dict[str, Any]) -> list[str]:
-    speed = organ["speed"]
-    flops = 2.0 * _matrix_parameters(organ["hyperparameters"])
-    weights = _weight_bytes(organ["hyperparameters"])
-    limit = max(
-        (x for x in results["limits"] if x["threads"] == results["threads"]), key=lambda x: x["fma_gflops"]
-    )
-    reading = max(x["read_gb_per_s"] for x in results["limits"] if x["threads"] == results["threads"])
-    rows = [
-        [
-            "engine",
-            "prefill tokens/s",
-            "of FMA peak",
-            "decode alone tokens/s",
-            "of read",
-            "decode of 19",
-            "of FMA peak",
-        ]
-    ]
-    for name in speed["prefill"]:
-        prefill = statistics.median(speed["prefill"][name])
-        one = (statistics.median(speed["one_long"][name]) - statistics.median(speed["one"][name])) / speed[
-            "steps"
-        ]
-        step = (statistics.median(speed["many_long"][name]) - prefill) / speed["steps"]
-        rate = speed["prompt_tokens"] / prefill
-        many = speed["sequences"] / step
-        ours = name.startswith("anchorgate")
+def _speed(organ: dict[str, Any], results: Results) -> list[str]:
+    speed, metadata = organ["speed"], organ["hyperparameters"]
+    limits = figures.limits(results)
+    peak, reading = limits.fma_gflops * 1e9, limits.read_gb_per_s * 1e9
+    prefill_flops = figures.prefill_flops_per_token(metadata, speed)
+    flops, weights = figures.flops_per_token(metadata), figures.weight_bytes(metadata)
+    sequences = speed["sequences"]
+    head = "engine|prefill tokens/s|of FMA peak|decode alone tokens/s|of read"
+    rows = [[*head.split("|"), f"decode of {sequences}", "of FMA peak"]]
+    for name, found in figures.speeds(speed).items():
+        # A share of the read bandwidth says something where an engine reads as many bytes as we do.
+        reads_bf16 = name.startswith("anchorgate") or name == "llama.cpp BF16"
         rows.append(
             [
                 name,
-                f"{rate:.0f}",
-                f"{rate * _prefill_flops(organ, speed) / limit['fma_gflops'] / 1e9:.0%}" if ours else "",
-                f"{1 / one:.1f}",
-                f"{weights / one / reading / 1e9:.0%}" if ours else "",
-                f"{many:.0f}",
-                f"{many * flops / limit['fma_gflops'] / 1e9:.0%}" if ours else "",
+                f"{found.prefill:.0f}",
+                f"{found.prefill * prefill_flops / peak:.0%}",
+                f"{found.alone:.1f}",
+                f"{found.alone * weights / reading:.0%}" if reads_bf16 else "",
+                f"{found.many:.0f}",
+                f"{found.many * flops / peak:.0%}",
             ]
         )
-    return ["", "Prefill, decode of one sequence, decode of all (64 steps each):", "", *_table(rows)]
+    return [
+        "",
+        f"Prefill, decode of one sequence, decode of all ({speed['steps']} steps each), as shares of the best FMA peak "
+        "and read bandwidth measured before or after. Attention's operations are left out of the shares; llama.cpp's "
+        "may exceed those of the FMA peak where it uses the BF16 dot instruction:",
+        "",
+        *_table(rows),
+    ]
 
 
 def _scaling(organ: dict[str, Any]) -> list[str]:
     scaling = organ["scaling"]
-    seconds = scaling["seconds"]
-    rows = [["batch", *(f"{n} threads" if n > 1 else "1 thread" for n in scaling["threads"])]]
+    seconds, steps = scaling["seconds"], scaling["steps"]
+    lengths = scaling["prompt_tokens"]
+    rows = [["batch", *scaling["engines"]]]
     for batch in scaling["batches"]:
         row = [str(batch)]
-        for threads in scaling["threads"]:
-            long, short = (statistics.median(seconds[f"{threads} {batch} {steps}"]) for steps in (33, 1))
-            row.append(f"{batch * 32 / (long - short):.0f}")
+        for name in scaling["engines"]:
+            long, short = (statistics.median(seconds[f"{name} | {batch} | {n}"]) for n in (steps + 1, 1))
+            row.append(f"{batch * steps / (long - short):.0f}")
         rows.append(row)
-    return ["", "Our decode, tokens per second, over batch and threads:", "", *_table(rows)]
+    return [
+        "",
+        f"Decode, tokens per second, over batch and threads (prompts of {lengths[0]} to {lengths[-1]} tokens, "
+        f"{steps} steps):",
+        "",
+        *_table(rows),
+    ]
 
 
-def _matrix_parameters(metadata: dict[str, str]) -> int:
-    """Weights that one decoded token is multiplied with: all layers' matrices and the output."""
-    return _layer_parameters(metadata) + _int(metadata, "vocab_size") * _int(metadata, "hidden_size")
-
-
-def _layer_parameters(metadata: dict[str, str]) -> int:
-    hidden, inner = _int(metadata, "hidden_size"), _int(metadata, "intermediate_size")
-    q = _int(metadata, "num_attention_heads") * _int(metadata, "head_dim")
-    kv = _int(metadata, "num_key_value_heads") * _int(metadata, "head_dim")
-    return _int(metadata, "num_hidden_layers") * (hidden * (2 * q + 2 * kv) + 3 * hidden * inner)
-
-
-def _prefill_flops(organ: dict[str, Any], speed: dict[str, Any]) -> float:
-    """A prompt token: the layers, and the output layer for one row of each prompt. Attention is left out."""
-    metadata = organ["hyperparameters"]
-    output = _int(metadata, "vocab_size") * _int(metadata, "hidden_size")
-    return 2.0 * (_layer_parameters(metadata) + output * speed["sequences"] / speed["prompt_tokens"])
-
-
-def _weight_bytes(metadata: dict[str, str]) -> float:
-    return 2.0 * _matrix_parameters(metadata)
-
-
-def _int(metadata: dict[str, str], name: str) -> int:
-    return int(metadata[f"planck.{name}"])
+def _footprint(organ: dict[str, Any]) -> list[str]:
+    footprint = organ["footprint"]
+    rows = [["engine", "load, s", "peak memory, MB", "of it Python and libraries", "peak minus the pack"]]
+    for name, found in footprint["engines"].items():
+        peak = found["peak_bytes"]
+        rows.append(
+            [
+                name,
+                _spread(found["load_seconds"]),
+                f"{peak / 1e6:.0f}",
+                f"{found['python_bytes'] / 1e6:.0f}",
+                f"{(peak - footprint['pack_bytes']) / 1e6:.0f}",
+            ]
+        )
+    return [
+        "",
+        f"Footprint, each engine in a process of its own, file cache warm; the pack has "
+        f"{footprint['pack_bytes'] / 1e6:.0f} MB; batch of {organ['speed']['sequences']}, "
+        f"{footprint['new_tokens']} new tokens:",
+        "",
+        *_table(rows),
+    ]
 
 
 def _spread(values: list[float]) -> str:
@@ -150,3 +171,12 @@ def _spread(values: list[float]) -> str:
 def _table(rows: Table) -> list[str]:
     head, *body = rows
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)]
+
+
+def main() -> None:
+    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    (HERE / "RESULTS.md").write_text(render(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ class Transformers:
         torch.set_num_threads(threads)
         self.model = load_reference(pack)
         if dtype == "bf16":
-            self.model = self.model.to(torch.bfloat16)
+            # A copy: `to` changes a module in place, and the reference is cached for whoever asks next.
+            self.model = copy.deepcopy(self.model).to(torch.bfloat16)
         self.name = f"transformers {dtype.upper()}"
 
     def run(self, work: Work, batched: bool) -> list[list[int]]:

@@ -1,0 +1,96 @@
+"""What the measured seconds mean: tokens per second, and shares of the machine's limits."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The best that was measured before or after the run, with the run's number of threads."""
+
+    fma_gflops: float
+    bf16_dot_gflops: float
+    read_gb_per_s: float
+
+
+def limits(results: Results) -> Limits:
+    rows = [
+        row for row in (*results["limits"], *results["limits_after"]) if row["threads"] == results["threads"]
+    ]
+
+    def best(key: str) -> float:
+        return max(float(row[key]) for row in rows)
+
+    return Limits(best("fma_gflops"), best("bf16_dot_gflops"), best("read_gb_per_s"))
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens per second of one engine."""
+
+    prefill: float
+    alone: float
+    many: float
+
+
+def speeds(speed: dict[str, Any]) -> dict[str, Speed]:
+    """By engine. A decode step is the difference of two lengths, so prefill drops out."""
+    result = {}
+    for name in speed["prefill"]:
+        seconds = {
+            job: statistics.median(speed[job][name]) for job in ("prefill", "one", "one_long", "many_long")
+        }
+        result[name] = Speed(
+            prefill=speed["prompt_tokens"] / seconds["prefill"],
+            alone=speed["steps"] / (seconds["one_long"] - seconds["one"]),
+            many=speed["sequences"] * speed["steps"] / (seconds["many_long"] - seconds["prefill"]),
+        )
+    return result
+
+
+def gate_rate(part: dict[str, Any], name: str) -> float:
+    """New tokens per second of the gate's work, its prefill included."""
+    return float(part["new_tokens"]) / statistics.median(part["seconds"][name])
+
+
+def ours(part: dict[str, Any], drafts: bool = False) -> str:
+    """The name of our own engine in a table."""
+    return next(
+        name for name in part if name.startswith("anchorgate") and name.endswith("with drafts") == drafts
+    )
+
+
+def flops_per_token(metadata: dict[str, str]) -> float:
+    """One decoded token: two operations for each weight of the layers' matrices and the output. No attention."""
+    return 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+
+
+def prefill_flops_per_token(metadata: dict[str, str], speed: dict[str, Any]) -> float:
+    """One prompt token: the layers, and the output layer for one row of each prompt. Attention is left out."""
+    share = speed["sequences"] / speed["prompt_tokens"]
+    return 2.0 * (_layer_parameters(metadata) + share * _output_parameters(metadata))
+
+
+def weight_bytes(metadata: dict[str, str]) -> float:
+    """What one decoding step must read at the least, in BF16."""
+    return 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+
+
+def _output_parameters(metadata: dict[str, str]) -> int:
+    return _int(metadata, "vocab_size") * _int(metadata, "hidden_size")
+
+
+def _layer_parameters(metadata: dict[str, str]) -> int:
+    hidden, inner = _int(metadata, "hidden_size"), _int(metadata, "intermediate_size")
+    q = _int(metadata, "num_attention_heads") * _int(metadata, "head_dim")
+    kv = _int(metadata, "num_key_value_heads") * _int(metadata, "head_dim")
+    return _int(metadata, "num_hidden_layers") * (hidden * (2 * q + 2 * kv) + 3 * hidden * inner)
+
+
+def _int(metadata: dict[str, str], name: str) -> int:
+    return int(metadata[f"planck.{name}"])
