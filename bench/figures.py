@@ -43,12 +43,13 @@ def speeds(speed: dict[str, Any]) -> dict[str, Speed]:
     result = {}
     for name in speed["prefill"]:
         seconds = {
-            job: statistics.median(speed[job][name]) for job in ("prefill", "one", "one_long", "many_long")
+            job: statistics.median(speed[job][name])
+            for job in ("prefill", "one", "one_long", "many", "many_long")
         }
         result[name] = Speed(
             prefill=speed["prompt_tokens"] / seconds["prefill"],
             alone=speed["steps"] / (seconds["one_long"] - seconds["one"]),
-            many=speed["sequences"] * speed["steps"] / (seconds["many_long"] - seconds["prefill"]),
+            many=speed["sequences"] * speed["steps"] / (seconds["many_long"] - seconds["many"]),
         )
     return result
 
@@ -56,6 +57,16 @@ def speeds(speed: dict[str, Any]) -> dict[str, Speed]:
 def gate_rate(part: dict[str, Any], name: str) -> float:
     """New tokens per second of the gate's work, its prefill included."""
     return float(part["new_tokens"]) / statistics.median(part["seconds"][name])
+
+
+def gate_seconds_at(organ: dict[str, Any], limits: Limits, prefill: float, decode: float) -> float:
+    """Seconds of the gate's work in one batch at these shares of the FMA peak, if no sequence ended early."""
+    metadata, speed, batched = organ["hyperparameters"], organ["speed"], organ["gate"]["batched"]
+    peak = limits.fma_gflops * 1e9
+    # The first new token of each prompt comes out of prefill.
+    steps = batched["new_tokens"] - batched["prompts"]
+    prefill_flops = batched["prompt_tokens"] * prefill_flops_per_token(metadata, speed)
+    return prefill_flops / (prefill * peak) + steps * flops_per_token(metadata) / (decode * peak)
 
 
 def ours(part: dict[str, Any], drafts: bool = False) -> str:

@@ -63,7 +63,29 @@ def _limit_row(limit: dict[str, Any]) -> list[str]:
 
 
 def _targets(organ: dict[str, Any], results: Results) -> list[str]:
-    return ["", "Against the targets:", "", *_table(targets.table(organ, results))]
+    return ["", "Against the targets:", "", *_table(targets.table(organ, results)), *_reach(organ, results)]
+
+
+def _reach(organ: dict[str, Any], results: Results) -> list[str]:
+    """What the ratios would be if the shares of the FMA peak were exactly those of the targets."""
+    batched, alone = organ["gate"]["batched"], organ["gate"]["one_by_one"]
+    if "llama.cpp BF16" not in batched["seconds"]:
+        return []
+    limits = figures.limits(results)
+    seconds = figures.gate_seconds_at(organ, limits, targets.PREFILL_SHARE, targets.DECODE_SHARE)
+    rate = batched["new_tokens"] / seconds
+    ratios = [rate / figures.gate_rate(part, "llama.cpp BF16") for part in (batched, alone)]
+    dot = limits.bf16_dot_gflops / limits.fma_gflops
+    why = (
+        f" Its BF16 products run on the BF16 dot instruction, whose measured peak is {dot:.2f} times the FMA peak; our "
+        "numerics contract forbids it, because it rounds otherwise than a chain of FMAs."
+    )
+    return [
+        "",
+        f"With prefill at {targets.PREFILL_SHARE:.0%} and decode at {targets.DECODE_SHARE:.0%} of the measured FMA "
+        f"peak, and the whole batch alive to the end, the gate's work would take {seconds:.2f} s: {ratios[0]:.2f}x "
+        f"llama.cpp BF16 batched and {ratios[1]:.2f}x one by one." + (why if dot > 0 else ""),
+    ]
 
 
 def _gate(organ: dict[str, Any]) -> list[str]:

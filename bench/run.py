@@ -37,6 +37,7 @@ PEERS = (
     "ctranslate2:int8",
     "onnxruntime-genai:float32",
 )
+TABLES = ("gate", "speed", "scaling", "footprint")
 LIBRARIES = {
     "anchorgate": ("pytest_anchorgate._organ", "numpy"),
     "llama": ("llama_cpp", "gguf"),
@@ -122,25 +123,30 @@ def bench_organ(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     for peer, engine in others.items():
         rounds[engine.name] = arguments.rounds if peer in MAIN_PEERS else arguments.few_rounds
     quick = [engine for peer, engine in others.items() if not peer.startswith("transformers")]
-    result = {
-        "hyperparameters": open_pack(pack).metadata,
-        "rounds": rounds,
-        "gate": tables.gate_table([ours, drafts, *others.values()], work, rounds),
-        "speed": tables.speed_table([ours, *quick], work, rounds),
-    }
+    result: dict[str, Any] = {"hyperparameters": open_pack(pack).metadata, "rounds": rounds}
+    if "gate" in arguments.tables:
+        result["gate"] = tables.gate_table([ours, drafts, *others.values()], work, rounds)
+    if "speed" in arguments.tables:
+        result["speed"] = tables.speed_table([ours, *quick], work, rounds)
     del others, quick
     gc.collect()
-    result["scaling"] = bench_scaling(pack, work, arguments)
-    llama = [peer for peer in arguments.peers if not peer.startswith("transformers")]
-    result["footprint"] = footprint.measure(
-        pack, [footprint.OURS, *llama], arguments.threads, arguments.scratch, work
-    )
+    if "scaling" in arguments.tables:
+        result["scaling"] = bench_scaling(pack, work, arguments)
+    if "footprint" in arguments.tables:
+        loaded = [peer for peer in arguments.peers if not peer.startswith("transformers")]
+        result["footprint"] = footprint.measure(
+            pack, [footprint.OURS, *loaded], arguments.threads, arguments.scratch, work
+        )
     return result
 
 
 def bench_scaling(pack: Path, work: Work, arguments: argparse.Namespace) -> dict[str, Any]:
     organ = Organ.load(pack, arguments.threads)
-    short = Work(short_prompts(organ, work.prompts), [1] * len(work.prompts))
+    cuts = short_prompts(organ, work.prompts)
+    engine = Anchorgate(pack, arguments.threads)
+    steps = tables.SCALING_STEPS + 1
+    lengths = [len(answer) for answer in engine.run(Work(cuts, [steps] * len(cuts)), True)]
+    short = Work(tables.lasting(cuts, lengths, steps), [steps] * len(cuts))
     engines = {threads: Anchorgate(pack, threads) for threads in sorted({1, arguments.threads})}
     beside = None
     if "llama:bf16" in arguments.peers:
@@ -163,6 +169,13 @@ def main() -> None:
         help="rounds of the engines other than ours and llama.cpp BF16 and F16",
     )
     parser.add_argument("--scaling-rounds", type=int, default=2)
+    parser.add_argument(
+        "--tables",
+        nargs="+",
+        default=list(TABLES),
+        choices=TABLES,
+        help="measure these; others stay as they are",
+    )
     parser.add_argument("--humaneval", type=Path, default=os.environ.get("ANCHORGATE_HUMANEVAL"))
     parser.add_argument("--mbpp", type=Path, default=os.environ.get("ANCHORGATE_MBPP"))
     parser.add_argument("--scratch", type=Path, default=Path("build/bench"), help="where converted models go")
@@ -183,11 +196,14 @@ def main() -> None:
         "limits": list(found.limits.values()),
         "organs": {},
     }
+    written = arguments.output / "results.json"
+    if written.exists() and set(arguments.tables) != set(TABLES):
+        results["organs"] = json.loads(written.read_text(encoding="utf-8"))["organs"]
     for name in arguments.organs:
-        results["organs"][name] = bench_organ(name, arguments)
+        results["organs"][name] = results["organs"].get(name, {}) | bench_organ(name, arguments)
         # Measured again: a machine that got slower under the run shows. Written each time, since a run is long.
         results["limits_after"] = list(machine.measure(sorted({1, arguments.threads})).limits.values())
-        (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        written.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (arguments.output / "RESULTS.md").write_text(report.render(results), encoding="utf-8")
     print(report.render(results))
 

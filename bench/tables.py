@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.peers import Peer, Work
@@ -33,7 +33,14 @@ def interleaved(contestants: Mapping[str, tuple[Callable[[], Any], int]]) -> Sec
 
 
 def timed(peers: list[Peer], work: Work, batched: bool, rounds: dict[str, int]) -> Seconds:
-    return interleaved({p.name: (lambda p=p: p.run(work, batched), rounds[p.name]) for p in peers})
+    return interleaved({p.name: (lambda p=p: exactly(p, work, batched), rounds[p.name]) for p in peers})
+
+
+def exactly(peer: Peer, work: Work, batched: bool) -> None:
+    """Runs the work and fails if an engine did less: then its time would be no time of this work."""
+    answers = peer.run(work, batched)
+    if [len(answer) for answer in answers] != list(work.lengths):
+        raise RuntimeError(f"{peer.name} generated another number of tokens than it was to")
 
 
 def gate_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[str, Any]:
@@ -45,6 +52,8 @@ def gate_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[st
 
     def run(peer: Peer) -> None:
         answers[peer.name] = peer.run(work, True)
+        if [len(answer) for answer in answers[peer.name]] != list(work.lengths):
+            raise RuntimeError(f"{peer.name} generated another number of tokens than it was to")
 
     batched = interleaved({p.name: (lambda p=p: run(p), rounds[p.name]) for p in peers})
     expected = answers[peers[0].name]
@@ -67,19 +76,29 @@ def _size(work: Work) -> dict[str, int]:
     }
 
 
+def lasting(prompts: Sequence[Sequence[int]], lengths: Sequence[int], tokens: int) -> list[Sequence[int]]:
+    """As many prompts, all with an answer of `tokens` tokens or more; those that have one repeat.
+
+    Our engine ends a sequence at its stop token, so a decode of N that is to stay one of N needs such prompts.
+    """
+    long = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length >= tokens]
+    if not long:
+        raise ValueError(f"no answer has {tokens} tokens")
+    return [long[i % len(long)] for i in range(len(prompts))]
+
+
 def speed_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[str, Any]:
     """Prefill (the prompts, one new token each), and decode alone and for all: the difference of two lengths."""
+    prompts = lasting(work.prompts, work.lengths, DECODE_STEPS + 1)
+    count = len(prompts)
     jobs = {
-        "prefill": Work(work.prompts, [1] * len(work.prompts)),
-        "one": Work(work.prompts[:1], [1]),
-        "one_long": Work(work.prompts[:1], [DECODE_STEPS + 1]),
-        "many_long": Work(work.prompts, [DECODE_STEPS + 1] * len(work.prompts)),
+        "prefill": Work(work.prompts, [1] * count),
+        "one": Work(prompts[:1], [1]),
+        "one_long": Work(prompts[:1], [DECODE_STEPS + 1]),
+        "many": Work(prompts, [1] * count),
+        "many_long": Work(prompts, [DECODE_STEPS + 1] * count),
     }
-    sizes = {
-        "prompt_tokens": work.prompt_tokens,
-        "sequences": len(work.prompts),
-        "steps": DECODE_STEPS,
-    }
+    sizes = {"prompt_tokens": work.prompt_tokens, "sequences": count, "steps": DECODE_STEPS}
     return sizes | {name: timed(peers, job, True, rounds) for name, job in jobs.items()}
 
 
@@ -98,7 +117,10 @@ def scaling_table(
         for name, engine in engines.items():
             for steps in (1, SCALING_STEPS + 1):
                 job = Work(prompts, [steps] * batch)
-                contestants[f"{name} | {batch} | {steps}"] = (lambda e=engine, j=job: e.run(j, True), rounds)
+                contestants[f"{name} | {batch} | {steps}"] = (
+                    lambda e=engine, j=job: exactly(e, j, True),
+                    rounds,
+                )
     return {
         "engines": list(engines),
         "batches": list(BATCHES),

@@ -10,6 +10,8 @@ from bench import figures
 from bench.figures import Limits, Results
 
 MEGABYTE = 1e6
+PREFILL_SHARE = 0.75
+DECODE_SHARE = 0.65
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def _shares(organ: dict[str, Any], limits: Limits) -> list[Target]:
     prefill = ours.prefill * figures.prefill_flops_per_token(metadata, speed) / peak
     many = ours.many * figures.flops_per_token(metadata) / peak
     return [
-        Target("prefill, of the FMA peak", 0.75, prefill, "%"),
-        Target(f"decode of {speed['sequences']}, of the FMA peak", 0.65, many, "%"),
+        Target("prefill, of the FMA peak", PREFILL_SHARE, prefill, "%"),
+        Target(f"decode of {speed['sequences']}, of the FMA peak", DECODE_SHARE, many, "%"),
         Target(
             "decode alone, of the read bandwidth",
             0.90,

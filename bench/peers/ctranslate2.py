@@ -27,6 +27,7 @@ class CTranslate2:
         return [self._generate(work.part([i]))[0] for i in range(len(work.prompts))]
 
     def _generate(self, work: Work) -> list[list[int]]:
+        # A callback that says "enough" at step n (from 0) drops the token of that step.
         count = max(work.lengths)
         results = self.generator.generate_batch(
             [[f"<{token}>" for token in prompt] for prompt in work.prompts],
@@ -34,7 +35,7 @@ class CTranslate2:
             min_length=count,
             end_token=[],
             include_prompt_in_result=False,
-            callback=lambda step: step.step + 1 >= work.lengths[step.batch_id],
+            callback=lambda step: step.step >= work.lengths[step.batch_id],
         )
         return [result.sequences_ids[0] for result in results]
 

@@ -12,6 +12,14 @@ import numpy as np
 from bench import hf_export
 from bench.peers import Work
 
+# The builder reads `rope_theta` where transformers 5 no longer keeps it, and takes 10,000 if it finds none.
+BUILDER = """
+import runpy
+from transformers import PreTrainedConfig
+PreTrainedConfig.rope_theta = property(lambda config: config.rope_parameters["rope_theta"])
+runpy.run_module("onnxruntime_genai.models.builder", run_name="__main__")
+"""
+
 
 class OnnxRuntimeGenai:
     """One model. Batched, the prompts are padded on the left and all sequences run as long as the longest answer."""
@@ -65,7 +73,7 @@ def convert(pack: Path, kind: str, scratch: Path) -> Path:
     folder = scratch / f"{pack.stem}-onnx-{kind}"
     if not (folder / "genai_config.json").exists():
         source = hf_export.export(pack, scratch / f"{pack.stem}-hf")
-        builder = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
+        builder = [sys.executable, "-c", BUILDER]
         precision = {"float32": "fp32"}[kind]
         options = ["-i", str(source), "-o", str(folder), "-p", precision, "-e", "cpu"]
         subprocess.run([*builder, *options], check=True, capture_output=True)
