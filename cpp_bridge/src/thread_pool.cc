@@ -38,39 +38,42 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(int chunks, const std::function<void(int, int)>& work) {
-  work_ = &work;
-  chunks_ = chunks;
-  next_chunk_.store(0, std::memory_order_relaxed);
   // One chunk is not worth waking anybody.
-  const bool alone = workers_.empty() || chunks <= 1;
-  if (!alone) {
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+  if (workers_.empty() || chunks <= 1) {
+    for (int chunk = 0; chunk < chunks; ++chunk) work(chunk, 0);
+    return;
   }
+  work_ = &work;
+  done_.store(0, std::memory_order_relaxed);
+  ticket_.store(static_cast<uint64_t>(chunks) << 32, std::memory_order_release);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
   take_chunks(0);
-  if (alone) return;
-  for (int busy = busy_.load(std::memory_order_acquire); busy != 0; busy = busy_.load(std::memory_order_acquire))
-    wait_until_changed(busy_, busy);
+  for (int done = done_.load(std::memory_order_acquire); done != chunks; done = done_.load(std::memory_order_acquire))
+    wait_until_changed(done_, done);
 }
 
 void ThreadPool::serve(int worker) {
   const ScopedFpEnvironment environment;
-  uint32_t seen = 0;
-  while (true) {
-    wait_until_changed(round_, seen);
-    // The caller waits for every worker before it starts the next round, so no round can be missed.
-    seen = round_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    // Read before looking for chunks: a loop published in between ends the wait at once.
+    const uint32_t seen = round_.load(std::memory_order_acquire);
     take_chunks(worker);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    if (!stop_.load(std::memory_order_relaxed)) wait_until_changed(round_, seen);
   }
 }
 
 void ThreadPool::take_chunks(int worker) {
-  for (int chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed); chunk < chunks_;
-       chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed))
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  while (static_cast<uint32_t>(ticket) < ticket >> 32) {
+    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
+    const int chunk = static_cast<int>(static_cast<uint32_t>(ticket));
+    const int chunks = static_cast<int>(ticket >> 32);
     (*work_)(chunk, worker);
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == chunks) done_.notify_one();
+    ticket = ticket_.load(std::memory_order_acquire);
+  }
 }
 
 }  // namespace organ
