@@ -19,9 +19,8 @@ def render(results: Results) -> str:
         "# Results of `python -m bench.run`",
         "",
         f"{results['processor']}, {results['threads']} threads, {results['date']}. Same weights, same prompts, same "
-        "number of tokens; engines take turns within a round, after a warm-up that does not count; medians (and the "
-        f"spread, smallest to largest) of {results['rounds']} rounds for ours and llama.cpp BF16 and F16, "
-        f"{results['few_rounds']} for the others and {results['scaling_rounds']} for the scaling. "
+        "number of tokens; engines take turns within a round, after a warm-up that does not count; medians and, in "
+        "brackets, the smallest and the largest of the rounds. "
         "Compare within one table only.",
         "",
         "## The machine",
@@ -92,12 +91,21 @@ def _gate(organ: dict[str, Any]) -> list[str]:
     gate = organ["gate"]
     batched, alone = gate["batched"], gate["one_by_one"]
     base = figures.gate_rate(batched, figures.ours(batched["seconds"]))
-    rows = [["engine", "seconds", "new tokens/s", "ours, batched, is faster by", "equal answers"]]
+    rows = [["engine", "rounds", "seconds", "new tokens/s", "ours, batched, is faster by", "equal answers"]]
     for part, how in ((batched, "batched"), (alone, "one by one")):
         for name, values in part["seconds"].items():
             rate = figures.gate_rate(part, name)
             equal = f"{gate['agreement'][name]} of {batched['prompts']}" if part is batched else ""
-            rows.append([f"{name}, {how}", _spread(values), f"{rate:.1f}", f"{base / rate:.2f}x", equal])
+            rows.append(
+                [
+                    f"{name}, {how}",
+                    str(len(values)),
+                    _spread(values),
+                    f"{rate:.1f}",
+                    f"{base / rate:.2f}x",
+                    equal,
+                ]
+            )
     return [
         "",
         f"The gate's own work: {batched['prompts']} official prompts ({batched['prompt_tokens']} tokens), greedy, "
