@@ -14,6 +14,7 @@ from pytest_anchorgate.evidence import observe
 from pytest_anchorgate.extract import extract
 from pytest_anchorgate.gate import Gate
 from pytest_anchorgate.reports.card import render_card
+from pytest_anchorgate.reports.junit import PREFIX, junit_properties
 from pytest_anchorgate.verdict import Observation, Standing, compare
 
 GATE: pytest.StashKey[Gate] = pytest.StashKey()
@@ -48,7 +49,9 @@ class AnchorItem(pytest.Item):
 
     def setup(self) -> None:
         """Forgets the evidence of an earlier attempt, so that each report carries its own."""
-        self.user_properties[:] = [p for p in self.user_properties if p[0] != wire.KEY]
+        self.user_properties[:] = [
+            p for p in self.user_properties if p[0] != wire.KEY and not p[0].startswith(PREFIX)
+        ]
 
     def runtest(self) -> None:
         """Verifies the candidate's answer.
@@ -61,6 +64,8 @@ class AnchorItem(pytest.Item):
         observation = observe(gate, self.anchor)
         self.user_properties.append(wire.encode(observation))
         standing = compare(gate.baseline.anchors[self.anchor.task_id].held, observation.held)
+        if self.config.getini("anchorgate_junit_properties"):
+            self.user_properties.extend(junit_properties(observation, standing))
         if standing is Standing.LOST:
             raise NegativeFlip(self._card(gate, observation))
         if standing is Standing.UNDECIDED:

@@ -29,6 +29,8 @@ class Settings:
         threads: of the engine; None lets it choose.
         partial: a run on some anchors, for debugging; proves nothing.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
+        github: "auto", "on" or "off": annotations and step summary of GitHub Actions.
+        code_quality: where GitLab's code quality report goes; `sarif`: a SARIF file; None for nowhere.
     """
 
     pack: str
@@ -38,6 +40,9 @@ class Settings:
     threads: int | None
     partial: bool
     sandbox_level: str | None
+    github: str = "auto"
+    code_quality: Path | None = None
+    sarif: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -89,6 +94,31 @@ def add_options(parser: pytest.Parser) -> None:
         help="Weakest confinement of generated code to accept: full, standard or preloaded "
         "(default: the best that the machine offers; see `anchorgate sandbox doctor`)",
     )
+    add(
+        "--anchorgate-github",
+        dest="anchorgate_github",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="Annotations and step summary for GitHub Actions (default: auto, on where GITHUB_ACTIONS is true)",
+    )
+    add(
+        "--anchorgate-codequality",
+        dest="anchorgate_codequality",
+        metavar="FILE",
+        help="Write a GitLab code quality report",
+    )
+    add(
+        "--anchorgate-sarif",
+        dest="anchorgate_sarif",
+        metavar="FILE",
+        help="Write a SARIF 2.1.0 report",
+    )
+    parser.addini(
+        "anchorgate_junit_properties",
+        "Whether anchors carry readable properties into JUnit files; some strict schemas forbid them",
+        type="bool",
+        default=True,
+    )
     parser.addini("anchorgate_anchors", "Folder of the anchor set, relative to the ini file")
     parser.addini("anchorgate_baseline", "What the production pack did, relative to the ini file")
     parser.addini(
@@ -117,6 +147,9 @@ def read_settings(config: pytest.Config) -> Settings | None:
         threads=_threads(config.getoption("anchorgate_threads")),
         partial=config.getoption("anchorgate_partial"),
         sandbox_level=_sandbox_level(config),
+        github=config.getoption("anchorgate_github"),
+        code_quality=_output(config, "anchorgate_codequality"),
+        sarif=_output(config, "anchorgate_sarif"),
     )
 
 
@@ -153,6 +186,18 @@ def _path(config: pytest.Config, name: str) -> Path | None:
         return None
     folder = config.inipath.parent if config.inipath is not None else config.rootpath
     return _absolute(folder, in_ini)
+
+
+def _output(config: pytest.Config, name: str) -> Path | None:
+    """A file to write, in a folder that exists."""
+    given = config.getoption(name)
+    if given is None:
+        return None
+    flag = f"--{name.replace('_', '-')}"
+    path = _absolute(config.invocation_params.dir, given) if given else None
+    if path is None or path.is_dir() or not path.parent.is_dir():
+        raise pytest.UsageError(f"{flag} is {given!r}: name a file in a folder that exists")
+    return path
 
 
 def _absolute(folder: Path, path: str) -> Path:

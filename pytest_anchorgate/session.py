@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_anchorgate.announce import ANNOUNCER, Announcer, wishes
 from pytest_anchorgate.collect import GATE, AnchorFile, anchor_file
 from pytest_anchorgate.distributed import Controller, Worker, worker_gate
 from pytest_anchorgate.engine import EngineRefused
@@ -38,6 +39,7 @@ def configure(config: pytest.Config) -> None:
     if settings is None or config.option.help:
         return
     try:
+        wanted = wishes(settings)
         gate = open_gate(settings, progress=_wants_progress(config))
     except user_errors() as error:
         raise pytest.UsageError(" ".join(str(error).splitlines())) from None
@@ -45,6 +47,8 @@ def configure(config: pytest.Config) -> None:
     config.stash[GATE] = gate
     config.stash[LEDGER] = ledger
     config.pluginmanager.register(ledger, "anchorgate-ledger")
+    config.stash[ANNOUNCER] = Announcer(config, gate, ledger, wanted)
+    config.pluginmanager.register(config.stash[ANNOUNCER], "anchorgate-announcer")
     if config.pluginmanager.has_plugin("xdist"):
 
         def run_engine() -> None:
@@ -93,7 +97,9 @@ def last_word(config: pytest.Config, status: Any) -> Any:
         return status
     ledger = config.stash.get(LEDGER, None)
     if ledger is not None:
-        return ledger.last_word(int(status))
+        final = ledger.last_word(int(status))
+        config.stash[ANNOUNCER].announce(final)
+        return final
     if int(status) == 0:
         final = int(Outcome.UNDECIDED)
         print(f"anchorgate: {render_no_session(runs_nothing(config), final)}", file=sys.stderr)

@@ -25,6 +25,7 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     # The package under test, be it installed or this checkout: a checkout may lack the compiled runtime.
     package = str(Path(pytest_anchorgate.__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
