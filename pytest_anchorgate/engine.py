@@ -54,6 +54,8 @@ class Request:
         prompts: user prompts; the pack's template is applied to them.
         expected: for each prompt production's tokens, where they are known.
         threads: None lets the runtime choose.
+        organ: the name under which an organ manager loads the pack and hands it out, as in production; ""
+            loads it directly.
     """
 
     pack: Path
@@ -61,6 +63,7 @@ class Request:
     max_new_tokens: Sequence[int]
     expected: Sequence[Sequence[int] | None]
     threads: int | None = None
+    organ: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ def _message(request: Request) -> dict[str, Any]:
     return {
         "pack": str(request.pack),
         "threads": request.threads,
+        "organ": request.organ,
         "prompts": list(request.prompts),
         "max_new_tokens": list(request.max_new_tokens),
         "expected": [None if ids is None else list(ids) for ids in request.expected],

@@ -49,11 +49,11 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
         while frame:
             frame = frame[out.write(frame) :]
 
-    from pytest_anchorgate.runtime import NumericsError, Organ, OrganError
+    from pytest_anchorgate.runtime import NumericsError, OrganError
 
     try:
         try:
-            organ = Organ.load(request["pack"], threads=request["threads"])
+            organ = _load(request["pack"], request["threads"], request["organ"])
         except (OrganError, OSError) as error:
             return send("error", kind="refused", message=str(error))
         send("loaded", info=_plain(organ.info))
@@ -62,6 +62,16 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
         send("error", kind="numerics", message=str(error))
     except (RuntimeError, ValueError, MemoryError) as error:
         send("error", kind="failed", message=f"{type(error).__name__}: {error}")
+
+
+def _load(path: str, threads: int | None, name: str) -> Organ:
+    from pytest_anchorgate.runtime import Organ, OrganManager
+
+    if not name:
+        return Organ.load(path, threads=threads)
+    manager = OrganManager()
+    manager.load(name, path, threads=threads)
+    return manager.get(name)
 
 
 def _generate(organ: Organ, request: dict[str, Any], send: Any) -> None:

@@ -68,6 +68,7 @@ class Gate:
         worker: the xdist worker that holds this copy, "" on the controller and without xdist.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
         sandbox: what this machine offers, for the header.
+        organ: the name under which an organ manager loads the pack; "" loads it directly.
     """
 
     session: str
@@ -81,6 +82,7 @@ class Gate:
     worker: str = ""
     sandbox_level: str | None = None
     sandbox: str = ""
+    organ: str = ""
     answers: Answers = field(default_factory=Answers)
 
     @property
@@ -109,6 +111,7 @@ class Gate:
             max_new_tokens=[anchor.max_new_tokens for anchor in wanted],
             expected=[self.baseline.anchors[anchor.task_id].token_ids for anchor in wanted],
             threads=self.threads,
+            organ=self.organ,
         )
         try:
             done = generate(request, timeout=self.timeout, listener=listener)
