@@ -69,6 +69,8 @@ class Gate:
         sandbox_level: the weakest confinement of generated code to accept; None for any.
         sandbox: what this machine offers, for the header.
         organ: the name under which an organ manager loads the pack; "" loads it directly.
+        recheck: how many of the anchors that production holds are generated a second time (repeats.py), besides
+            every lost one; 0 for no second time.
     """
 
     session: str
@@ -83,6 +85,7 @@ class Gate:
     sandbox_level: str | None = None
     sandbox: str = ""
     organ: str = ""
+    recheck: int = 0
     answers: Answers = field(default_factory=Answers)
 
     @property
@@ -94,6 +97,7 @@ class Gate:
             baseline_digest=self.baseline_digest,
             anchors_digest=self.anchors.digest,
             anchors={anchor.task_id: anchor_digest(anchor) for anchor in self.anchors},
+            recheck=self.recheck,
         )
 
     def run_engine(self, task_ids: Collection[str], listener: Listener) -> None:
@@ -185,6 +189,7 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
         partial=settings.partial,
         sandbox_level=settings.sandbox_level,
         sandbox=sandbox,
+        recheck=settings.recheck,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_anchorgate.repeats import DEFAULT_SIZE, LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import LEVELS
 
 DEFAULT_TIMEOUT = 900.0
@@ -29,6 +30,7 @@ class Settings:
         threads: of the engine; None lets it choose.
         partial: a run on some anchors, for debugging; proves nothing.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
+        recheck: how many held anchors are generated a second time; 0 in a partial run only.
         github: "auto", "on" or "off": annotations and step summary of GitHub Actions.
         code_quality: where GitLab's code quality report goes; `sarif`: a SARIF file; None for nowhere.
     """
@@ -40,6 +42,7 @@ class Settings:
     threads: int | None
     partial: bool
     sandbox_level: str | None
+    recheck: int = DEFAULT_SIZE
     github: str = "auto"
     code_quality: Path | None = None
     sarif: Path | None = None
@@ -86,6 +89,13 @@ def add_options(parser: pytest.Parser) -> None:
         dest="anchorgate_partial",
         action="store_true",
         help="Debugging: run the selected anchors only. Proves nothing and exits 11.",
+    )
+    add(
+        "--anchorgate-recheck",
+        dest="anchorgate_recheck",
+        metavar="N",
+        help="How many held anchors a fresh engine answers a second time, besides every lost one "
+        f"(default: {DEFAULT_SIZE}, at least {LEAST_SIZE})",
     )
     add(
         "--anchorgate-sandbox-level",
@@ -147,6 +157,9 @@ def read_settings(config: pytest.Config) -> Settings | None:
         threads=_threads(config.getoption("anchorgate_threads")),
         partial=config.getoption("anchorgate_partial"),
         sandbox_level=_sandbox_level(config),
+        recheck=_recheck(
+            config.getoption("anchorgate_recheck"), partial=config.getoption("anchorgate_partial")
+        ),
         github=config.getoption("anchorgate_github"),
         code_quality=_output(config, "anchorgate_codequality"),
         sarif=_output(config, "anchorgate_sarif"),
@@ -227,6 +240,16 @@ def _sandbox_level(config: pytest.Config) -> str | None:
     if text is not None and text not in LEVELS:
         raise pytest.UsageError(f"{name} is {text!r}, not one of {', '.join(LEVELS)}")
     return text
+
+
+def _recheck(text: str | None, *, partial: bool) -> int:
+    if text is None:
+        return DEFAULT_SIZE
+    least = 0 if partial else LEAST_SIZE
+    if not text.isdecimal() or int(text) < least:
+        why = "" if partial else ": without a second answer nothing is proven"
+        raise pytest.UsageError(f"--anchorgate-recheck is {text!r}, not a number from {least}{why}")
+    return int(text)
 
 
 def _threads(text: str | None) -> int | None:
