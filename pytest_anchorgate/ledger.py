@@ -115,10 +115,20 @@ class Ledger:
             self.gate.manifest,
             self.gate.baseline.held,
             self._evidence,
-            [*self._asked_for_less(), *self._incidents],
+            self.incidents,
             partial=self.gate.partial,
             repeats=self.recheck.result.repeats,
         )
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every observation so far, in the order in which they came."""
+        return tuple(self._evidence)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """What went wrong so far, and what the command line leaves out."""
+        return [*self._asked_for_less(), *self._incidents]
 
     def standing_of(self, report: pytest.TestReport) -> Standing | None:
         """How this report's anchor stands by its own evidence, None if pytest shows something else."""

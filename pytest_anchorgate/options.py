@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -123,6 +124,20 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="Write a SARIF 2.1.0 report",
     )
+    add(
+        "--anchorgate-receipt",
+        dest="anchorgate_receipt",
+        metavar="FILE",
+        help="Write a receipt of the verdict, for `anchorgate verify`. One that is there is removed first.",
+    )
+    add(
+        "--anchorgate-key",
+        dest="anchorgate_key",
+        metavar="FILE",
+        help="Sign the receipt with this ed25519 private key (see `anchorgate key new`)",
+    )
+    parser.addini("anchorgate_receipt", "Where the receipt goes, relative to the ini file")
+    parser.addini("anchorgate_key", "Private key that signs the receipt, relative to the ini file")
     parser.addini(
         "anchorgate_junit_properties",
         "Whether anchors carry readable properties into JUnit files; some strict schemas forbid them",
@@ -150,9 +165,9 @@ def read_settings(config: pytest.Config) -> Settings | None:
         raise pytest.UsageError("--pack is empty: name a .planck file or a recipe")
     return Settings(
         pack=pack,
-        anchors=_path(config, "anchorgate_anchors")
+        anchors=path_option(config, "anchorgate_anchors")
         or find_anchors(config.rootpath, config.invocation_params.dir),
-        baseline=_path(config, "anchorgate_baseline"),
+        baseline=path_option(config, "anchorgate_baseline"),
         timeout=_timeout(config),
         threads=_threads(config.getoption("anchorgate_threads")),
         partial=config.getoption("anchorgate_partial"),
@@ -164,6 +179,11 @@ def read_settings(config: pytest.Config) -> Settings | None:
         code_quality=_output(config, "anchorgate_codequality"),
         sarif=_output(config, "anchorgate_sarif"),
     )
+
+
+def names_gate(options: argparse.Namespace) -> bool:
+    """Whether the command line is about the gate: it names a pack, or the receipt of one."""
+    return (options.anchorgate_pack, options.anchorgate_receipt) != (None, None)
 
 
 def find_anchors(*folders: Path) -> Path:
@@ -187,9 +207,18 @@ def packaged_anchors() -> Path:
     return Path(places[0]) if places else Path(__file__).resolve().parents[1] / ANCHORS_FOLDER
 
 
-def _path(config: pytest.Config, name: str) -> Path | None:
-    """A path from the command line, relative to the current folder, or from the ini file, relative to it."""
-    given = config.getoption(name)
+def path_option(config: pytest.Config, name: str, options: argparse.Namespace | None = None) -> Path | None:
+    """A path from the command line, relative to the current folder, or from the ini file, relative to it.
+
+    Args:
+        config: pytest's.
+        name: of the option and of the ini key.
+        options: the command line where `config` does not hold it yet.
+
+    Raises:
+        pytest.UsageError: the flag is given without a value.
+    """
+    given = getattr(options, name) if options is not None else config.getoption(name)
     if given is not None:
         if not given:
             raise pytest.UsageError(f"--{name.replace('_', '-')} is empty: name a path")

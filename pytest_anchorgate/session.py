@@ -18,6 +18,7 @@ from pytest_anchorgate.ledger import LEDGER, Ledger, runs_nothing
 from pytest_anchorgate.options import read_settings
 from pytest_anchorgate.parametrize import wanted_by
 from pytest_anchorgate.progress import LineProgress, Quiet
+from pytest_anchorgate.receipt import session as receipt
 from pytest_anchorgate.reports.terminal import render_header, render_no_session
 from pytest_anchorgate.verdict import Outcome
 
@@ -35,6 +36,7 @@ def configure(config: pytest.Config) -> None:
             xdist_config: Any = config
             config.pluginmanager.register(Worker(xdist_config.workeroutput), "anchorgate-worker")
         return
+    receipt.prepare(config)
     settings = read_settings(config)
     if settings is None or config.option.help:
         return
@@ -98,6 +100,8 @@ def last_word(config: pytest.Config, status: Any) -> Any:
     ledger = config.stash.get(LEDGER, None)
     if ledger is not None:
         final = ledger.last_word(int(status))
+        if receipt.RECEIPT in config.stash:
+            final = config.stash[receipt.RECEIPT].settle(ledger, final)
         config.stash[ANNOUNCER].announce(final)
         return final
     if int(status) == 0:
