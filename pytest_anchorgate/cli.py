@@ -22,6 +22,12 @@ _LAZY = {
     "pack": ("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
     "sandbox": ("pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."),
     "anchors": ("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
+    "verify": (
+        "pytest_anchorgate.receipt.cli",
+        "verify",
+        "Check that a receipt proves that a pack passes the gate.",
+    ),
+    "key": ("pytest_anchorgate.receipt.cli", "key", "Make the keys that sign receipts."),
     "promote": (
         "pytest_anchorgate.registry.cli",
         "promote",

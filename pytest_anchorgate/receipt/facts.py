@@ -12,6 +12,7 @@ from pytest_anchorgate.receipt.evidence import Again, Piece, incident_from_json,
 from pytest_anchorgate.sandbox.levels import LEVELS
 from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256, demand_text
 from pytest_anchorgate.verdict import Incident
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _NONCE = re.compile(r"[0-9a-f]{32}")
@@ -147,7 +148,8 @@ def plain_runtime(info: Mapping[str, Any]) -> dict[str, str | int]:
 
 
 def _check_session(session: Mapping[str, Any]) -> None:
-    demand_text(session, "candidateName", "session")
+    name = demand_text(session, "candidateName", "session")
+    demand(name == printable(name, MAX_LINE), "session.candidateName", "one printable line")
     demand(_matches(_NONCE, session["nonce"]), "session.nonce", "a nonce in hex")
     demand(type(session["exitStatus"]) is int, "session.exitStatus", "an integer")
     demand(type(session["recheck"]) is int and session["recheck"] >= 0, "session.recheck", "a count")

@@ -40,6 +40,7 @@ from pytest_anchorgate.repeats import LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import at_least
 from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256
 from pytest_anchorgate.verdict import Decision, Outcome, Standing
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 LARGEST = 64 << 20
 _KINDS = (TEST_RESULT, GATE_RECEIPT)
@@ -118,7 +119,8 @@ def verify_receipt(
     except ReceiptUnusable:
         raise
     except (Malformed, ReceiptError) as error:
-        raise ReceiptError(f"{path}: {error}") from None
+        # Parts of the message may be the receipt's own words.
+        raise ReceiptError(f"{path}: {printable(str(error), MAX_LINE)}") from None
     return Verified(path, sha256_hex(data), world, facts, decision, signer, trusted is not None)
 
 
