@@ -230,5 +230,6 @@ def _conclude(house: House, change: Change, live: LiveGate) -> None:
         click.echo(f"{change.name} is in production: {house.store.root / 'production'}")
         return
     where = "production is as it was" if change.before.production else "nothing is in production, as before"
-    click.echo(f"{change.operation} of {change.name} taken back: {where}", err=True)
+    why = last.why if last is not None else ""
+    click.echo(f"{change.operation} of {change.name} taken back, {where}: {why}", err=True)
     raise click.exceptions.Exit(outcome or Undecided.exit_code)

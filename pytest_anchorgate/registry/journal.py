@@ -43,6 +43,7 @@ class Change:
         name: file name of the pack that comes in.
         baseline, anchors: digests of the kept files that it has to hold.
         receipt: digest of the receipt that lets it in; None for a revert, which proves itself.
+        signed_by: name of the key that signed that receipt, None if nobody did.
         reason: the user's words.
     """
 
@@ -53,6 +54,7 @@ class Change:
     baseline: str
     anchors: str
     receipt: str | None = None
+    signed_by: str | None = None
     reason: str = ""
 
 
@@ -131,10 +133,12 @@ class Journal:
         """How many lines it has."""
         return self._lines
 
-    def brought_in(self, digest: str | None) -> Operation | None:
-        """The operation that last put this pack into production."""
+    def brought_in(self, digest: str | None, by: str | None = None) -> Operation | None:
+        """The operation that last put this pack into production, of any kind or of the one named `by`."""
+        if digest is None:
+            return None
         done = (o for o in reversed(self._operations) if o.done and o.change.after.production == digest)
-        return next(done, None) if digest is not None else None
+        return next((o for o in done if by in (None, o.change.operation)), None)
 
     def begin(self, change: Change) -> None:
         """Writes that an operation begins. Raises OSError; then it has not begun."""
@@ -227,6 +231,7 @@ def _change(entry: dict[str, Any]) -> Change:
         baseline=demand_sha256(entry, "baseline", "the line"),
         anchors=demand_sha256(entry, "anchors", "the line"),
         receipt=_optional_sha256(entry, "receipt", "the line"),
+        signed_by=_optional_sha256(entry, "signed_by", "the line"),
         reason=demand_text(entry, "reason", "the line"),
     )
 

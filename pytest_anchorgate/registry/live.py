@@ -82,6 +82,7 @@ class LiveGate:
                 seen.evidence,
                 seen.incidents,
                 seen.decision,
+                repeats=seen.repeats,
                 exit_status=int(seen.decision.outcome),
                 started_on=started,
                 harness=harness(Path.cwd()),

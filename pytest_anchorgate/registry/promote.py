@@ -63,6 +63,7 @@ def promote(house: House, wish: Wish, live: LiveGate, say: Say) -> Change | None
         baseline=house.store.keep_bytes(BASELINES, baseline.to_text().encode()),
         anchors=_keep_anchors(house, anchors),
         receipt=_keep_receipt(house, verified),
+        signed_by=verified.key_id,
     )
     house.store.keep_file(PACKS, wish.pack, digest)
     say(f"stored as {house.store.path(PACKS, digest)}")

@@ -41,12 +41,19 @@ def _pack(store: Store, alias: str, standing: Standing | None) -> list[str]:
     rows = [
         ("sha256", standing.sha256),
         ("since" if alias == PRODUCTION else "came in", f"{ending.time}, by {_noun(brought)}{reason}"),
-        ("receipt", change.receipt and store.path(RECEIPTS, change.receipt)),
+        ("receipt", _receipt(store, standing.promoted)),
         ("in place", ending.receipt and store.path(RECEIPTS, ending.receipt)),
         ("file", store.path(PACKS, standing.sha256)),
     ]
     first = f"{alias:10}  {_text(change.name)}{damaged}"
     return [first, *(f"  {name:8}  {value}" for name, value in rows if value)]
+
+
+def _receipt(store: Store, promoted: Operation | None) -> str:
+    if promoted is None or promoted.change.receipt is None:
+        return ""
+    key = promoted.change.signed_by
+    return f"{store.path(RECEIPTS, promoted.change.receipt)}, {f'signed by key {key[:12]}' if key else 'unsigned'}"
 
 
 def _journal(status: Status) -> str:

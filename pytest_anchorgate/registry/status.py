@@ -8,7 +8,7 @@ from typing import Any
 from pytest_anchorgate.registry.aliases import PREVIOUS, PRODUCTION, Aliases, read_aliases
 from pytest_anchorgate.registry.errors import RegistryBusy, RegistryError
 from pytest_anchorgate.registry.house import House, locked, recover, require_agreement
-from pytest_anchorgate.registry.journal import Journal, Operation
+from pytest_anchorgate.registry.journal import PROMOTE, Journal, Operation
 from pytest_anchorgate.registry.store import PACKS, RECEIPTS, Store
 
 SCHEMA = 1
@@ -22,11 +22,13 @@ class Standing:
         sha256: of its bytes, by its name in the store.
         whole: whether it is there and its bytes have that digest.
         brought: the operation that last put it into production; None if the journal does not know.
+        promoted: the promotion that let it in, on a receipt; the same unless `brought` is a revert.
     """
 
     sha256: str
     whole: bool
     brought: Operation | None
+    promoted: Operation | None
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ def look(store: Store) -> Status:
     if not store.root.is_dir():
         status.lines = 0
         return status
+    refusal = ""
     try:
         with locked(store):
             status.recovered = recover(House(store, Journal(store.root)))
@@ -65,8 +68,11 @@ def look(store: Store) -> Status:
     except RegistryError:
         pass  # told when the journal is read below
     except OSError as error:
-        status.problems.append(f"{store.root} cannot be written: {error.strerror or error}")
+        # A place from which the store can only be read is a good place to look from, unless there is work to do.
+        refusal = error.strerror or str(error)
     _read(status)
+    if status.open is not None and refusal:
+        status.problems.append(f"the open {status.open.change.operation} cannot be taken back: {refusal}")
     return status
 
 
@@ -104,7 +110,9 @@ def _standing(status: Status, name: str, digest: str | None, journal: Journal | 
     except RegistryError as error:
         whole = False
         status.problems.append(f"{name}: {error}")
-    return Standing(digest, whole, journal.brought_in(digest) if journal is not None else None)
+    if journal is None:
+        return Standing(digest, whole, None, None)
+    return Standing(digest, whole, journal.brought_in(digest), journal.brought_in(digest, PROMOTE))
 
 
 def to_json(status: Status) -> dict[str, Any]:
@@ -129,10 +137,9 @@ def to_json(status: Status) -> dict[str, Any]:
 def _pack_to_json(store: Store, alias: str, standing: Standing | None) -> dict[str, Any] | None:
     if standing is None:
         return None
-    brought = standing.brought
-    receipts: dict[str, str | None] = {"promoted_on": None, "gated_in_place": None}
-    if brought is not None and brought.ending is not None:
-        receipts = {"promoted_on": brought.change.receipt, "gated_in_place": brought.ending.receipt}
+    brought, promoted = standing.brought, standing.promoted
+    receipt = promoted.change.receipt if promoted else None
+    in_place = brought.ending.receipt if brought and brought.ending else None
     return {
         "alias": str(store.root / alias),
         "path": str(store.path(PACKS, standing.sha256)),
@@ -142,10 +149,9 @@ def _pack_to_json(store: Store, alias: str, standing: Standing | None) -> dict[s
         "by": brought.change.operation if brought else None,
         "reason": brought.change.reason if brought else None,
         "since": brought.ending.time if brought and brought.ending else None,
-        "receipts": {
-            use: None if digest is None else str(store.path(RECEIPTS, digest))
-            for use, digest in receipts.items()
-        },
+        "receipt": str(store.path(RECEIPTS, receipt)) if receipt else None,
+        "receipt_signed_by": promoted.change.signed_by if promoted else None,
+        "receipt_of_gate_in_place": str(store.path(RECEIPTS, in_place)) if in_place else None,
         "baseline": brought.change.baseline if brought else None,
         "anchors": brought.change.anchors if brought else None,
     }
