@@ -239,6 +239,9 @@ def exit_status(of_pytest: int, decision: Decision, *, others_failed: bool) -> i
         decision: the gate's answer.
         others_failed: whether tests other than the anchors failed.
     """
+    if of_pytest and of_pytest % 256 == 0:
+        of_pytest = 1  # a process ends with the last eight bits, so this one would look green
+        others_failed = True
     if of_pytest in (2, 3, 4):  # interrupted, internal error, usage error
         return of_pytest
     if decision.outcome is Outcome.PASS:

@@ -41,3 +41,10 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
 def dist(request: pytest.FixtureRequest) -> tuple[str, ...]:
     chosen: tuple[str, ...] = request.param
     return chosen
+
+
+@pytest.fixture(params=[(), ("-n1",)], ids=["alone", "n1"])
+def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """With and without xdist, where one worker is enough to tell."""
+    chosen: tuple[str, ...] = request.param
+    return chosen
