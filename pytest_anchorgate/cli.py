@@ -27,6 +27,11 @@ _LAZY = {
         "verify",
         "Check that a receipt proves that a pack passes the gate.",
     ),
+    "diff": (
+        "pytest_anchorgate.ratchet_cli",
+        "diff",
+        "Show what changed between two baselines, one line an anchor.",
+    ),
     "key": ("pytest_anchorgate.receipt.cli", "key", "Make the keys that sign receipts."),
     "promote": (
         "pytest_anchorgate.registry.cli",

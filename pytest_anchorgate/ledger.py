@@ -196,8 +196,14 @@ class Ledger:
             self.note(f"the session stopped early: {stopped}")
         if not self._cut_short:
             self._check_determinism()
-        result = yield
-        self._decision = self.decision()
+        try:
+            result = yield
+        except BaseException as error:
+            # It may be pytest.exit(returncode=0): what the plugins behind it would have done is missing.
+            self.note(f"the end of the session was cut short: {type(error).__name__}: {error}", fatal=True)
+            raise
+        finally:
+            self._decision = self.decision()
         session.exitstatus = self.status(int(session.exitstatus))
         if not self._shown:
             # Without a terminal plugin, or after an internal error, pytest shows no summary.

@@ -283,11 +283,13 @@ def _confirmed(
 ) -> Judgement:
     """The judgement after the determinism check."""
     seen = judgement.observation
+    if seen is None or judgement.standing is Standing.UNDECIDED:
+        return judgement
     lost = judgement.standing is Standing.LOST
     problem = ""
-    if again and seen is not None:
+    if again:
         problem = unconfirmed(manifest.pack_sha256, again) or differing(seen.token_ids, again)
-    elif manifest.recheck and (lost or (demanded and judgement.standing is not Standing.UNDECIDED)):
+    elif manifest.recheck and (lost or demanded):
         problem = trouble or unconfirmed(manifest.pack_sha256, again)
     if not problem:
         return judgement

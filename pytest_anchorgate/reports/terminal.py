@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_anchorgate.progress import duration
+from pytest_anchorgate.ratchet import render_gains
 from pytest_anchorgate.verdict import Decision, Judgement, Outcome, Standing, flip_rate_bound
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def render_summary(decision: Decision, run: Run) -> list[str]:
     lines = [", ".join(f"{len(decision.of(standing))} {standing.value}" for standing in Standing)]
     for standing in (Standing.LOST, Standing.GAINED, Standing.STILL_FAILING):
         lines += _named(decision.of(standing), standing.value, with_reasons=standing is Standing.LOST)
+        if standing is Standing.GAINED:
+            lines += render_gains(tuple(j.task_id for j in decision.of(standing)), run.pack)
     lines += _undecided(decision.of(Standing.UNDECIDED))
     lines += [f"note: {text}" for text in _unsaid(decision)]
     lines.append(_speed(run))

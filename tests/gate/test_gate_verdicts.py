@@ -51,17 +51,25 @@ def test_a_lost_anchor_blocks_and_explains_itself(gate: Gate, dist: tuple[str, .
     assert "add(1, 2) == 3" in lines[1]
     assert any(line == "BLOCKED: 1 anchor that production holds is lost (exit status 1)" for line in lines)
     result.stdout.fnmatch_lines(
-        [
-            "T/1 is lost: production solves it and the candidate does not.",
-            "failed: *add(1, 2) == 3*got -1*",
-            "first different token: number 1: production 'Here it is:*' (margin *), candidate '*' (margin *)",
-            "production (production.planck) answered:",
-            "| def add(a, b):",
-            "|     return a + b",
-            "the candidate answers:",
-            "| def add(a, b):",
-            "|     return a - b",
-        ]
+        consecutive=True,
+        lines2=[
+            "T/1 is lost: production.planck solves it and the candidate does not.",
+            "",
+            "  failing call: add(1, 2) == 3",
+            "  expected:     3",
+            "  got:          -1",
+            "",
+            "The answers part at token 1 of production's 1:",
+            "  production: 'Here it is:*' with a margin of 17 over the runner-up",
+            "  candidate:  'Here it is:*' with a margin of 17 over the runner-up",
+            "",
+            "--- production",
+            "+++ candidate",
+            "@@ -1,2 +1,2 @@",
+            " def add(a, b):",
+            "-    return a + b",
+            "+    return a - b",
+        ],
     )
 
 

@@ -76,16 +76,16 @@ FLAKY_SANDBOX = FLAKY_VERDICT.replace('"failed"', '"error"')
 FLAKY_TOKENS = """
     import dataclasses
     from pytest_anchorgate import collect
-    from pytest_anchorgate.evidence import observe
+    from pytest_anchorgate.evidence import examine
 
     def wavering(gate, anchor, calls=[]):
-        seen = observe(gate, anchor)
+        seen, verdict = examine(gate, anchor)
         calls.append(anchor.task_id)
         if anchor.task_id == "T/1" and calls.count("T/1") < 3:
-            return dataclasses.replace(seen, status="failed", token_ids=(7,), margins=(1.0,))
-        return seen
+            seen = dataclasses.replace(seen, status="failed", token_ids=(7,), margins=(1.0,))
+        return seen, verdict
 
-    collect.observe = wavering
+    collect.examine = wavering
 """
 
 
