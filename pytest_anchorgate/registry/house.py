@@ -13,6 +13,7 @@ from pytest_anchorgate.registry.errors import RegistryBusy, RegistryError
 from pytest_anchorgate.registry.journal import Journal, Operation
 from pytest_anchorgate.registry.store import Store
 
+LOCK = "lock"
 INTERRUPTED = "the command was interrupted and did not come to an end"
 _SHORT = 12
 
@@ -55,7 +56,7 @@ def locked(store: Store) -> Iterator[None]:
         RegistryBusy: another command has it.
         OSError: it cannot be written.
     """
-    lock = FileLock(store.root / "lock", timeout=0)
+    lock = FileLock(store.root / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout:

@@ -188,10 +188,10 @@ class Journal:
         try:
             record = loads(line.decode("utf-8"))
             demand(isinstance(record, dict), "the line", "an object")
-            demand(record.get("schema") == SCHEMA, "schema", f"{SCHEMA}, which this release reads")
-            demand(
-                record.get("last") == self._head, "last", "the digest of the line before: the file was edited"
-            )
+            for key in ("schema", "last", "time", "event"):
+                demand(key in record, "the line", f"complete, it lacks {key}")
+            demand(record["schema"] == SCHEMA, "schema", f"{SCHEMA}, which this release reads")
+            demand(record["last"] == self._head, "last", "the digest of the line before: the file was edited")
             self._follow(record)
         except (Malformed, UnicodeDecodeError) as error:
             raise RegistryError(f"{where}: {error}; restore the journal from a backup") from None

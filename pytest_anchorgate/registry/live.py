@@ -22,6 +22,7 @@ from pytest_anchorgate.registry.store import Store
 from pytest_anchorgate.registry.switch import Proof
 from pytest_anchorgate.reports.terminal import render_verdict
 from pytest_anchorgate.verdict import Outcome
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 Progress = Callable[[int], AbstractContextManager[Listener]]
 
@@ -90,5 +91,5 @@ class LiveGate:
                 signer=self._signer,
             )
         except (ReceiptError, PackFormatError, OSError) as error:
-            return Proof(False, why or f"no receipt can be written: {error}", None)
+            return Proof(False, why or printable(f"no receipt can be written: {error}", MAX_LINE), None)
         return Proof(passed, why, receipt)

@@ -18,6 +18,7 @@ from pytest_anchorgate.registry.journal import PROMOTE, Change
 from pytest_anchorgate.registry.live import LiveGate
 from pytest_anchorgate.registry.store import ANCHORS, BASELINES, PACKS, RECEIPTS
 from pytest_anchorgate.registry.switch import switch
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 Say = Callable[[str], object]
 
@@ -53,13 +54,14 @@ def promote(house: House, wish: Wish, live: LiveGate, say: Say) -> Change | None
     say(f"receipt {wish.receipt} follows: {wish.pack.name}, {_signed(verified)}")
     before = house.journal.settled
     if before.production == digest:
+        house.store.keep_file(PACKS, wish.pack, digest)  # in case it was damaged there
         return None
     _require_no_less(house, baseline)
     change = Change(
         operation=PROMOTE,
         before=before,
         after=Aliases(production=digest, previous=before.production),
-        name=wish.pack.name,
+        name=printable(wish.pack.name, MAX_LINE),
         baseline=house.store.keep_bytes(BASELINES, baseline.to_text().encode()),
         anchors=_keep_anchors(house, anchors),
         receipt=_keep_receipt(house, verified),

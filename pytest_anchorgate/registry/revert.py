@@ -12,6 +12,7 @@ from pytest_anchorgate.registry.live import LiveGate
 from pytest_anchorgate.registry.promote import Say
 from pytest_anchorgate.registry.store import ANCHORS, BASELINES, PACKS
 from pytest_anchorgate.registry.switch import switch
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 
 def revert(house: House, reason: str, live: LiveGate, say: Say) -> Change:
@@ -43,7 +44,7 @@ def revert(house: House, reason: str, live: LiveGate, say: Say) -> Change:
         name=old.name,
         baseline=old.baseline,
         anchors=old.anchors,
-        reason=reason,
+        reason=printable(reason, MAX_LINE),
     )
     say(f"back to {old.name}, in production before; gating it in the live place")
     now = house.journal.brought_in(before.production)

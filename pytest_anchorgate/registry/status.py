@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_anchorgate.registry.aliases import PREVIOUS, PRODUCTION, Aliases, read_aliases
 from pytest_anchorgate.registry.errors import RegistryBusy, RegistryError
-from pytest_anchorgate.registry.house import House, locked, recover, require_agreement
+from pytest_anchorgate.registry.house import LOCK, House, locked, recover, require_agreement
 from pytest_anchorgate.registry.journal import PROMOTE, Journal, Operation
 from pytest_anchorgate.registry.store import PACKS, RECEIPTS, Store
 
@@ -56,10 +56,10 @@ class Status:
 def look(store: Store) -> Status:
     """Finds out, and takes back what a killed command left open. Never raises for the state of the store."""
     status = Status(store)
-    if not store.root.is_dir():
-        status.lines = 0
-        return status
     refusal = ""
+    if not (store.root / LOCK).exists():  # nothing to take back, and a look leaves no trace
+        _read(status)
+        return status
     try:
         with locked(store):
             status.recovered = recover(House(store, Journal(store.root)))

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +26,6 @@ from pytest_anchorgate.registry.errors import RegistryError
 
 VARIABLE = "ANCHORGATE_STORE"
 _CHUNK = 1 << 20
-_LEFTOVERS = (".*.part", ".*.new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,7 @@ RECEIPTS = Kind("receipts", ".jsonl", "receipt")
 BASELINES = Kind("baselines", ".json", "baseline")
 ANCHORS = Kind("anchors", ".jsonl", "anchor set")
 KINDS = (PACKS, RECEIPTS, BASELINES, ANCHORS)
+_LEFTOVERS = (".production.*.new", ".previous.*.new", *(f"{kind.folder}/.sha256-*.part" for kind in KINDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +116,9 @@ class Store:
 
     def sweep(self) -> None:
         """Removes what a killed command left beside its targets; only for the holder of the lock."""
-        for leftover in self._leftovers():
-            leftover.unlink(missing_ok=True)
-
-    def _leftovers(self) -> Iterable[Path]:
-        for folder in (self.root, *(self.root / kind.folder for kind in KINDS)):
-            for pattern in _LEFTOVERS:
-                yield from folder.glob(pattern)
+        for pattern in _LEFTOVERS:
+            for leftover in self.root.glob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def _keep(self, kind: Kind, file: BinaryIO, size: int, digest: str, origin: str) -> Path:
         target = self.path(kind, digest)

@@ -14,6 +14,7 @@ from pytest_anchorgate.registry.errors import RegistryError
 from pytest_anchorgate.registry.house import House, take_back
 from pytest_anchorgate.registry.journal import Change, Journal, JournalUncertain
 from pytest_anchorgate.registry.store import RECEIPTS
+from pytest_anchorgate.wire import MAX_LINE, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,4 @@ def _back_after(error: BaseException, house: House, change: Change) -> None:
     # An interrupt may have come between a write and the note that it was done: what counts is on the disk.
     house.journal = Journal(house.store.root)
     if house.journal.open is not None:
-        take_back(house, change.before, f"{type(error).__name__}: {error}")
+        take_back(house, change.before, printable(f"{type(error).__name__}: {error}", MAX_LINE))

@@ -122,10 +122,9 @@ def test_revert_and_revert_again(world: World, store: Path) -> None:
     assert alias(store, "production") == world.sha256(NEW)
 
 
-def test_nothing_to_go_back_to(world: World, store: Path) -> None:
+def test_nothing_to_go_back_to(world: World, tmp_path: Path) -> None:
     for name in ("none", "one"):
-        world.copy(name, store)
-        result = command(store, "revert")
+        result = command(world.copy(name, tmp_path / name), "revert")
         assert result.exit_code == 4
         assert result.stderr.startswith("Error: there is nothing to go back to: ")
         assert result.stderr.count("\n") == 1
@@ -299,6 +298,10 @@ def test_a_damaged_pack_is_seen_and_never_switched_to(world: World, store: Path)
     # Promoting it again replaces what is damaged.
     assert world.promote(store, OLD).exit_code == 0
     assert status(store)["production"]["whole"]
+    damage((store / "production").resolve())
+    assert not status(store, exit_code=1)["production"]["whole"]
+    assert world.promote(store, OLD).stdout.endswith("in production already: nothing to do\n")
+    assert status(store)["production"]["whole"]
 
 
 def test_a_pack_that_is_damaged_after_it_was_stored(
@@ -397,6 +400,19 @@ def test_an_edited_journal_is_seen(world: World, store: Path) -> None:
         assert result.exit_code == 4
         assert "journal.jsonl:4: last is not" in result.stderr
     assert alias(store, "production") == world.sha256(NEW)
+
+
+@pytest.mark.parametrize("key", ["schema", "last", "time", "event", "why", "receipt"])
+def test_a_journal_line_without_a_key_is_no_line(world: World, store: Path, key: str) -> None:
+    world.copy("two", store)
+    path = store / "journal.jsonl"
+    *lines, last = path.read_text().splitlines()
+    record = json.loads(last)
+    del record[key]
+    path.write_text("\n".join([*lines, json.dumps(record)]) + "\n")
+    (problem,) = status(store, exit_code=1)["problems"]
+    assert f"{path}:4: the line " in problem
+    assert key in problem
 
 
 def test_an_alias_that_others_changed_is_seen(world: World, store: Path) -> None:
