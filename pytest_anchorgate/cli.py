@@ -27,6 +27,11 @@ _LAZY = {
         "verify",
         "Check that a receipt proves that a pack passes the gate.",
     ),
+    "verify-staged": (
+        "pytest_anchorgate.receipt.cli_staged",
+        "verify_staged",
+        "Check packs against the receipts beside them (for pre-commit).",
+    ),
     "diff": (
         "pytest_anchorgate.ratchet_cli",
         "diff",
