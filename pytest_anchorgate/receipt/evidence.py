@@ -14,7 +14,7 @@ from pytest_anchorgate.baseline import Recorded
 from pytest_anchorgate.receipt.canonical import sha256_hex, token_digest
 from pytest_anchorgate.repeats import Repeat
 from pytest_anchorgate.sandbox.levels import LEVELS
-from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_text
+from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256, demand_text
 from pytest_anchorgate.verdict import NO_COMPLETION, Evidence, Incident, Observation
 from pytest_anchorgate.wire import MAX_LINE, MAX_TEXT, printable
 
@@ -102,6 +102,8 @@ class Piece:
             demand_text(entry, name, where)
         for name in counts:
             demand(_is_count(entry[name]), f"{where}.{name}", "a count")
+        for name in ("tokens_sha256", "text_sha256"):
+            demand_sha256(entry, name, where)
         demand(entry["level"] in ("", *LEVELS), f"{where}.level", "a level of the sandbox")
         if entry["status"] == "passed" and not entry["level"]:
             raise Malformed(f"{where} passed without a level of the sandbox")
@@ -181,7 +183,7 @@ class Again:
             task_id=demand_text(entry, "taskId", where),
             pack_sha256=demand_text(entry, "packSha256", where),
             tokens=entry["tokens"],
-            tokens_sha256=demand_text(entry, "tokensSha256", where),
+            tokens_sha256=demand_sha256(entry, "tokensSha256", where),
         )
 
     def to_json(self) -> dict[str, Any]:

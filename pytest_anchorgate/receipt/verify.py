@@ -36,13 +36,13 @@ from pytest_anchorgate.receipt.statement import (
     result_of,
     statements,
 )
+from pytest_anchorgate.receipt.write import LARGEST
 from pytest_anchorgate.repeats import LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import at_least
 from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256
 from pytest_anchorgate.verdict import Decision, Outcome, Standing
 from pytest_anchorgate.wire import MAX_LINE, printable
 
-LARGEST = 64 << 20
 _KINDS = (TEST_RESULT, GATE_RECEIPT)
 _SHORT = 12
 

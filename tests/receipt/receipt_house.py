@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gate_house import House
 
 from pytest_anchorgate.evidence import observe
@@ -76,6 +78,13 @@ class Office:
             repeats = [Repeat(o.task_id, o.pack_sha256, o.token_ids) for o in seen[:2]]
             self._gates[pack] = gate, [Evidence(o, "passed") for o in seen], repeats
         return self._gates[pack]
+
+
+def hide_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes importing what signs and verifies fail, as where it is not installed."""
+    for module in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
 
 
 def open_office(house: House, root: Path) -> Office:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from receipt_house import Office
+from receipt_house import Office, hide_cryptography
 
 from pytest_anchorgate.receipt.canonical import canonical, parse_canonical
 from pytest_anchorgate.receipt.dsse import IN_TOTO, Envelope, Signature, pae, seal
@@ -206,8 +206,7 @@ def test_keys_of_other_kinds(tmp_path: Path) -> None:
 
 def test_without_cryptography(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     signed = office.receipt(signer=office.key)
-    for module in ("cryptography", "cryptography.exceptions", "cryptography.hazmat.primitives"):
-        monkeypatch.setitem(__import__("sys").modules, module, None)
+    hide_cryptography(monkeypatch)
     assert not office.verify(office.receipt()).trusted
     words = r"pip install 'pytest-anchorgate\[sign\]'"
     for attempt in (

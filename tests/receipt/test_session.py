@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from gate_house import Gate
-from receipt_house import Office, statements
+from receipt_house import Office, hide_cryptography, statements
 
 from pytest_anchorgate.receipt.canonical import sha256_hex
 from pytest_anchorgate.receipt.errors import ReceiptError
@@ -219,8 +219,7 @@ def test_mistakes_are_one_line(gate: Gate, case: str) -> None:
 def test_without_cryptography_only_signing_is_refused(
     gate: Gate, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("cryptography", "cryptography.exceptions", "cryptography.hazmat.primitives"):
-        monkeypatch.setitem(sys.modules, module, None)
+    hide_cryptography(monkeypatch)
     assert gate.run(WANTED).ret == 0
     verify(gate)
     result = gate.run(WANTED, f"--anchorgate-key={office.root / 'key'}")
