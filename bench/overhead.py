@@ -4,7 +4,10 @@ The work is one engine that answers every anchor, its start and loading included
 answer, one after the other, in a process of its own that has imported all it needs before the clock starts.
 Against it stands the whole command `pytest --pack=PACK`, from its start to its end. Both are repeated in turn,
 and medians are compared. The determinism check is extra work, not overhead, and is told apart: without it means
-`--anchorgate-partial --anchorgate-recheck=0`, which does everything else in the same way.
+`--anchorgate-partial --anchorgate-recheck=0`, which does everything else in the same way. What pytest itself
+costs is shown beside it: a run of as many empty tests without a pack.
+
+Bytecode is kept, as in any installed environment, and plugins of others are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -56,13 +60,26 @@ def work(pack: Path, anchors: Path) -> tuple[float, float, int]:
 
 def gate(pack: Path, anchors: Path, *args: str) -> float:
     """Seconds of one whole session, which has to come to a verdict."""
-    command = [sys.executable, "-m", "pytest", f"--pack={pack}", f"--anchorgate-anchors={anchors}", "-q"]
-    started = time.monotonic()
-    done = subprocess.run([*command, "-p", "no:cacheprovider", *args], capture_output=True, text=True)
-    seconds = time.monotonic() - started
+    seconds, done = _pytest(f"--pack={pack}", f"--anchorgate-anchors={anchors}", *args)
     if done.returncode not in (0, 1, 11) or "\nundecided: " in done.stdout:
         raise SystemExit(f"no verdict (exit status {done.returncode}):\n{done.stdout}{done.stderr}")
     return seconds
+
+
+def pytest_itself(folder: Path, *args: str) -> float:
+    """Seconds of a session of nineteen tests that do nothing."""
+    tests = folder / "test_nothing.py"
+    tests.write_text(
+        "import pytest\n\n@pytest.mark.parametrize('n', range(19))\ndef test_nothing(n):\n    pass\n"
+    )
+    return _pytest(str(tests), f"--rootdir={folder}", *args)[0]
+
+
+def _pytest(*args: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_anchorgate.plugin", "-p", "xdist"]
+    started = time.monotonic()
+    done = subprocess.run([*command, "-q", "-p", "no:cacheprovider", *args], capture_output=True, text=True)
+    return time.monotonic() - started, done
 
 
 def measure(pack: Path, anchors: Path, repeats: int) -> None:
@@ -75,7 +92,9 @@ def measure(pack: Path, anchors: Path, repeats: int) -> None:
     }
     alone: list[tuple[float, float, int]] = []
     seconds: dict[tuple[str, bool], list[float]] = {way: [] for way in ways}
-    work(pack, anchors)  # fills the page cache
+    work(pack, anchors)  # fills the page cache, and the next lines that of bytecode
+    for args in ways.values():
+        gate(pack, anchors, *args)
     for _ in range(repeats):
         alone.append(work(pack, anchors))
         for way, args in ways.items():
@@ -102,8 +121,15 @@ def main() -> None:
     parser.add_argument("--anchors", type=Path, default=Path("anchors"))
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    for pack in options.packs:
-        measure(pack.absolute(), options.anchors.absolute(), options.repeats)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        for name, args in zip(GATE, ((), ("-n2",)), strict=True):
+            seconds = [pytest_itself(Path(folder), *args) for _ in range(options.repeats + 1)]
+            print(f"{name} itself, nineteen empty tests: {statistics.median(seconds[1:]):.2f} s")
+        for pack in options.packs:
+            measure(pack.absolute(), options.anchors.absolute(), options.repeats)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,11 @@ def render_card(
 def _failure(observation: Observation, verdict: Verdict | None) -> str:
     if verdict is None or not verdict.test:
         return f"{observation.status}: {observation.reason}"
-    rows = [("failing call", verdict.test), ("expected", verdict.expected), ("got", verdict.got)]
+    rows = [
+        ("failing call", verdict.test.removeprefix("assert ")),
+        ("expected", verdict.expected),
+        ("got", verdict.got),
+    ]
     if not verdict.got:
         # An exception or a deadline is no value; the reason says which.
         rows[-1] = ("got", observation.reason)

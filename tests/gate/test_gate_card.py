@@ -13,7 +13,7 @@ from pytest_anchorgate.verdict import Observation
 THEN = "def median(xs):\n    ys = sorted(xs)\n    n = len(ys)\n    return ys[n // 2]\n"
 NOW = "def median(xs):\n    ys = list(xs)\n    n = len(ys)\n    return ys[n // 2]\n"
 FAILED = Verdict(
-    "failed", "median([3, 1, 2]) == 2: got 1", test="median([3, 1, 2]) == 2", got="1", expected="2"
+    "failed", "median([3, 1, 2]) == 2: got 1", test="assert median([3, 1, 2]) == 2", got="1", expected="2"
 )
 
 PARTING = Divergence(2, " sorted", " list")

@@ -47,8 +47,7 @@ DYING = """
 """
 
 
-@pytest.mark.parametrize("restart", ["0", "2"])
-@pytest.mark.parametrize("death", DEATHS)
+@pytest.mark.parametrize(("death", "restart"), [("exit 0", "0"), ("SIGKILL", "2"), ("SIGSEGV", "2")])
 def test_a_worker_that_dies_is_no_pass(gate: Gate, death: str, restart: str) -> None:
     gate.pytester.makeconftest(DYING.format(phase="setup", death=DEATHS[death]))
     result = spring(gate, "-n1", f"--max-worker-restart={restart}")
@@ -83,7 +82,7 @@ def test_workers_that_all_die_before_they_collect_are_no_pass(gate: Gate) -> Non
     assert spring(gate, "-n2", "--max-worker-restart=0").ret in (1, 3, 11)
 
 
-@pytest.mark.parametrize("mode", ["each", "load", "loadscope", "loadfile", "loadgroup", "worksteal", "no"])
+@pytest.mark.parametrize("mode", ["each", "load", "loadgroup", "worksteal"])
 def test_no_way_to_distribute_hides_a_loss(gate: Gate, mode: str) -> None:
     assert spring(gate, "-n2", f"--dist={mode}", pack="loses").ret == 1
 
@@ -156,15 +155,16 @@ UNSEEN = {
         (),
         "the gate said BLOCKED: lost: T/1: ",
     ),
-    "--version": ("", ("--version",), GONE),
+    # It never loads a plugin, so what lies there stays there; it is still about the pack that it was about.
+    "--version": ("", ("--version",), "it is for another pack"),
 }
 
 
 @pytest.mark.parametrize("trap", UNSEEN)
-def test_what_the_process_cannot_see_writes_no_receipt(gate: Gate, trap: str) -> None:
+def test_what_the_process_cannot_see_leaves_no_receipt_that_verifies(gate: Gate, trap: str) -> None:
     source, args, words = UNSEEN[trap]
     gate.pytester.makeconftest(source)
-    gate.pytester.makepyfile(test_exit="import os\n\ndef test_it():\n    os._exit(0)\n")
+    if "test_exit.py" in args:
+        gate.pytester.makepyfile(test_exit="import os\n\ndef test_it():\n    os._exit(0)\n")
     assert spring(gate, *args, pack="loses", subprocess=True, seen=False).ret == 0
     assert words in refused(gate, "loses")
-    assert refused(gate, "production")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gate_house import Gate
-from traps import said, spring
+from traps import both, said, spring
 
 T17 = "anchors/anchors.jsonl::anchor[T/17]"
 LEFT_OUT = {
@@ -17,7 +17,7 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.parametrize("trap", LEFT_OUT)
+@both(LEFT_OUT, "-k", "node id", "--deselect")
 def test_what_is_left_out_is_missed(gate: Gate, trap: str, workers: tuple[str, ...]) -> None:
     args, words = LEFT_OUT[trap]
     result = spring(gate, *args, *workers)
@@ -32,11 +32,9 @@ def test_a_loss_may_be_left_out_but_not_hidden(gate: Gate, trap: str) -> None:
     assert spring(gate, *args, pack="loses").ret == (1 if trap == "--deselect one" else 11)
 
 
-@pytest.mark.parametrize("flag", ["--lf", "--last-failed"])
-def test_the_last_failed_alone_prove_nothing(gate: Gate, flag: str, workers: tuple[str, ...]) -> None:
+def test_the_last_failed_alone_prove_nothing(gate: Gate, workers: tuple[str, ...]) -> None:
     gate.run(pack="loses")
-    assert spring(gate, flag, *workers, pack="loses").ret == 1
-    result = spring(gate, flag, *workers)
+    result = spring(gate, "--lf", *workers)
     assert result.ret == 11
     assert "not run: --last-failed leaves out what did not fail" in said(result)
 
@@ -48,10 +46,10 @@ def test_stepwise_goes_on_where_it_stopped_and_so_misses_the_rest(gate: Gate) ->
     assert "undecided: T/1: not run: deselected" in said(result)
 
 
-@pytest.mark.parametrize("order", ["as they are", "reversed"])
-@pytest.mark.parametrize("flag", ["-x", "--maxfail=1"])
-def test_stopping_early_keeps_the_loss(gate: Gate, order: str, flag: str, workers: tuple[str, ...]) -> None:
-    if order == "reversed":
+@both(["-x", "--maxfail=1", "-x reversed"], "-x")
+def test_stopping_early_keeps_the_loss(gate: Gate, trap: str, workers: tuple[str, ...]) -> None:
+    flag, _, order = trap.partition(" ")
+    if order:
         gate.pytester.makeconftest("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
     result = spring(gate, flag, *workers, pack="solves-none")
     assert result.ret == (2 if workers else 1)
@@ -87,7 +85,7 @@ def test_modes_that_run_nothing_say_so(gate: Gate, flag: str) -> None:
     assert f"{RUNS_NOTHING[flag]} runs no tests" in said(result)
 
 
-@pytest.mark.parametrize("flag", ["--co", "--setup-plan", "--fixtures-per-test", "--help"])
+@pytest.mark.parametrize("flag", ["--co", "--setup-plan"])
 def test_modes_that_run_nothing_say_so_with_workers_too(gate: Gate, flag: str) -> None:
     assert spring(gate, flag, "-n1", pack="loses").ret == 11
 
@@ -104,7 +102,7 @@ IGNORED = {
 }
 
 
-@pytest.mark.parametrize("trap", IGNORED)
+@both(IGNORED, "--ignore", "only other tests")
 def test_anchors_that_are_ignored_run_all_the_same(gate: Gate, trap: str, workers: tuple[str, ...]) -> None:
     gate.pytester.mkdir("elsewhere")
     gate.pytester.makepyfile(test_other="def test_it():\n    pass\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess as processes
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,13 @@ def passing_receipt(house: House) -> Path:
         command += [f"--anchorgate-receipt={path}", f"--rootdir={path.parent}", str(path.parent)]
         processes.run(command, check=True, cwd=path.parent, stdout=processes.DEVNULL)
     return path
+
+
+def both(traps: Iterable[str], *with_workers: str) -> pytest.MarkDecorator:
+    """Parametrizes with `trap` and `workers`: every trap without xdist, some with it, which takes a second each."""
+    alone = [pytest.param(trap, (), id=trap) for trap in traps]
+    beside = [pytest.param(trap, ("-n1",), id=f"{trap} n1") for trap in with_workers]
+    return pytest.mark.parametrize(("trap", "workers"), alone + beside)
 
 
 def said(result: pytest.RunResult) -> str:
