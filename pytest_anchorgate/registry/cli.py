@@ -18,7 +18,7 @@ from pytest_anchorgate.regate import Limits
 from pytest_anchorgate.registry import status as looking
 from pytest_anchorgate.registry.errors import RegistryBusy, RegistryError
 from pytest_anchorgate.registry.house import House, opened
-from pytest_anchorgate.registry.journal import Change
+from pytest_anchorgate.registry.journal import Change, JournalUncertain
 from pytest_anchorgate.registry.live import LiveGate
 from pytest_anchorgate.registry.promote import Wish
 from pytest_anchorgate.registry.promote import promote as carry_out_promotion
@@ -174,14 +174,19 @@ def _opened(given: Path | None) -> Iterator[House]:
         try:
             yield house
         except OSError as error:
-            if house.journal.open is not None:
-                raise OSError(
-                    error.errno,
-                    f"{error.strerror or error}; the {house.journal.open.change.operation} is still open and the next "
-                    "command will take it back",
-                    error.filename,
-                ) from None
-            raise
+            left = _left(error, house)
+            if not left:
+                raise
+            raise OSError(error.errno, f"{error.strerror or error}; {left}", error.filename) from None
+
+
+def _left(error: OSError, house: House) -> str:
+    """In what state a command left the store that could not write to it; "" if nothing is open."""
+    if isinstance(error, JournalUncertain):
+        return "how far the command came is for `anchorgate status` to read"
+    if house.journal.open is None:
+        return ""
+    return f"the {house.journal.open.change.operation} is still open and the next command will take it back"
 
 
 def _live(limits: dict[str, Any]) -> LiveGate:

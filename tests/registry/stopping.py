@@ -93,7 +93,7 @@ class Steps:
     def _heard(self, event: str, args: tuple[Any, ...]) -> None:
         if event not in _EVENTS or self._busy:
             return
-        place = args[0]
+        place = args[1 if event == "os.symlink" else 0]
         if not isinstance(place, int):
             self._busy = True
             inside = str(os.fsdecode(place)).startswith(str(self.root))

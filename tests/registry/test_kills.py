@@ -147,31 +147,32 @@ def test_a_recovery_killed_at_every_step_is_recovered_from(world: World, tmp_pat
 
 def test_a_hundred_kills_at_random_moments(world: World, store: Path) -> None:
     """On one store, which lives on: promotions and reverts in turn, each killed at some moment."""
-    world.copy("one", store)
+    world.copy("two", store)
     chance = random.Random(6)
     actions = [promotion(world, NEW), Action("revert"), promotion(world, OTHER), promotion(world, OLD)]
     known = {world.sha256(name) for name in (OLD, NEW, OTHER)}
-    taken_back = 0
+    taken_back, seconds = 0, 0.05
     for number in range(100):
-        before = {alias(store, "production"), alias(store, "previous")} - {None}
+        ended = len(events(store))
         process, connection = start(run_freely, store, actions[number % 4 :])
         with connection:
             assert connection.recv() == "begun"
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, seconds))
             process.kill()
             process.join(60)
-        assert alias(store, "production") in known
+        # As long as one operation takes here and now, so that about as many kills come in the middle as behind it.
+        seconds *= 0.8 if "done" in events(store)[ended:] else 1.1
+        assert {alias(store, "production"), alias(store, "previous")} <= known
         loads(store)
         unfinished = events(store)[-1] == "begin"
         seen = status(store)
         assert seen["problems"] == []
         assert (seen["journal"]["taken_back_now"] is not None) is unfinished
         assert seen["production"]["sha256"] == alias(store, "production")
-        assert (seen["previous"] or {}).get("sha256") == alias(store, "previous")
-        assert before <= known
+        assert seen["previous"]["sha256"] == alias(store, "previous")
         taken_back += unfinished
-    assert 5 <= taken_back < 100, f"{taken_back} of 100 kills came in the middle"
-    assert events(store).count("done") > 5
+    assert taken_back >= 5, "the kills came too early or too late"
+    assert events(store).count("done") >= 10
 
 
 def test_killed_while_it_is_gated_in_the_live_place(world: World, store: Path) -> None:
@@ -211,8 +212,11 @@ def test_a_disk_that_fails_from_any_step_on(world: World, tmp_path: Path, number
         assert exit_code == 4, (at, stderr, exception)
         assert [line.startswith("Error: ") for line in stderr.splitlines()] == [True]
         assert os.strerror(number) in stderr
-        if "still open" in stderr:
-            assert events(store)[-1] == "begin"
+        told = (
+            "the next command will take it back" in stderr,
+            "is for `anchorgate status` to read" in stderr,
+        )
+        assert told[0] <= (events(store)[-1] == "begin") <= any(told)
         examine(store, was, new)
     assert at > 15
 

@@ -23,6 +23,7 @@ from registry_house import (
     status,
 )
 
+import pytest_anchorgate
 from pytest_anchorgate import anchor_verdict, engine
 from pytest_anchorgate.cli import main
 from pytest_anchorgate.registry.house import opened
@@ -96,7 +97,11 @@ def test_a_receipt_that_pytest_wrote(world: World, store: Path, tmp_path: Path) 
         check=True,
         stdout=subprocess.DEVNULL,
         cwd=tmp_path,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": str(Path(pytest_anchorgate.__file__).parents[1]),
+        },
     )
     arguments = ["promote", str(world.pack(NEW)), "--receipt", str(receipt)]
     result = command(store, *arguments, "--anchors", str(world.house.anchors.parent))
