@@ -81,6 +81,7 @@ def receipt_of(
         previous=previous,
         public_key=signer.public.raw.hex() if signer else None,
     )
-    if decide_again(facts, world).outcome is not decision.outcome:
+    again = decide_again(facts, world)
+    if again.outcome is not decision.outcome:
         raise ReceiptError("the receipt's evidence does not give the verdict of the gate")
-    return compose(facts, world, signer)
+    return compose(facts, world, again, signer)

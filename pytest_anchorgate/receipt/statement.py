@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,18 @@ class PackFacts:
     source: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class World:
     """What a verifier has of its own: the pack, the baseline, the anchors."""
 
     pack: PackFacts
     baseline: Baseline
     anchors: AnchorSet
+
+    @cached_property
+    def baseline_digest(self) -> str:
+        """Digest of the baseline's content."""
+        return self.baseline.digest
 
 
 def pack_facts(path: Path, sha256: str) -> PackFacts:
@@ -87,7 +93,7 @@ def decide_again(facts: Facts, world: World) -> Decision:
     manifest = Manifest(
         session=facts.session,
         pack_sha256=world.pack.sha256,
-        baseline_digest=world.baseline.digest,
+        baseline_digest=world.baseline_digest,
         anchors_digest=world.anchors.digest,
         anchors={anchor.task_id: anchor_digest(anchor) for anchor in world.anchors},
         recheck=facts.recheck,
@@ -103,9 +109,14 @@ def decide_again(facts: Facts, world: World) -> Decision:
     )
 
 
-def statements(facts: Facts, world: World) -> tuple[bytes, bytes]:
-    """The payloads of a receipt: first the test result, which names the second by its digest."""
-    decision = decide_again(facts, world)
+def statements(facts: Facts, world: World, decision: Decision) -> tuple[bytes, bytes]:
+    """The payloads of a receipt: first the test result, which names the second by its digest.
+
+    Args:
+        facts: what the receipt states on its own account.
+        world: what it is about.
+        decision: what `decide_again` makes of them.
+    """
     subject = [{"name": facts.name, "digest": {"sha256": world.pack.sha256}}]
 
     def statement(kind: str, predicate: dict[str, Any]) -> bytes:
@@ -130,7 +141,7 @@ def _test_result(facts: Facts, world: World, decision: Decision, gate_sha256: st
     return {
         "result": result_of(decision, facts.exit_status),
         "configuration": [
-            {"name": "baseline.json", "digest": {"sha256": world.baseline.digest}},
+            {"name": "baseline.json", "digest": {"sha256": world.baseline_digest}},
             {"name": "anchors.jsonl", "digest": {"anchorset_v1": world.anchors.digest}},
             {"name": "gate-receipt", "digest": {"sha256": gate_sha256}},
         ],
@@ -161,7 +172,7 @@ def _gate_receipt(facts: Facts, world: World, decision: Decision) -> dict[str, A
         },
         "lineage": _lineage(world),
         "anchorSet": {"digest": world.anchors.digest, "n": len(world.anchors)},
-        "baseline": {"digest": world.baseline.digest, "numerics": world.baseline.numerics},
+        "baseline": {"digest": world.baseline_digest, "numerics": world.baseline.numerics},
         "policy": {"required": "every anchor decided", "protected": decision.protected, "mayBeLost": 0},
         "decoding": {"strategy": "greedy", "stop": "the pack's stop ids, or the end of the code block"},
         "tasks": _tasks(world, decision),

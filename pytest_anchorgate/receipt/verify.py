@@ -100,20 +100,20 @@ def verify_receipt(
         )
     trusted = read_public_key(key) if key is not None else None
     data = _read(path)
-    own_anchors, own_baseline = _own(anchors, baseline)
     try:
         envelopes = _envelopes(data)
+        own_anchors, own_baseline = _own(anchors, baseline)
         claims = [
             _claims(e.payload, line, kind)
             for line, (e, kind) in enumerate(zip(envelopes, _KINDS, strict=True), 1)
         ]
         facts = Facts.from_json(claims[1]["predicate"])
         signer = _check_signatures(envelopes, facts, trusted)
-        _check_digests(claims[1]["predicate"], own_anchors, own_baseline)
         world = World(_own_pack(pack, claims[1]["subject"]), own_baseline, own_anchors)
+        _check_digests(claims[1]["predicate"], world)
         _check_facts(facts, world)
-        _check_statements(claims, statements(facts, world))
         decision = decide_again(facts, world)
+        _check_statements(claims, statements(facts, world, decision))
         _require_pass(facts, decision)
         _check_previous(facts, previous)
     except ReceiptUnusable:
@@ -213,9 +213,10 @@ def _check_signatures(envelopes: list[Envelope], facts: Facts, trusted: PublicKe
     return signer.key_id
 
 
-def _check_digests(predicate: Mapping[str, Any], anchors: AnchorSet, baseline: Baseline) -> None:
+def _check_digests(predicate: Mapping[str, Any], world: World) -> None:
     """Names the one that is another; that all else fits is checked with the statements as a whole."""
-    pairs = (("anchorSet", "anchor set", anchors.digest), ("baseline", "baseline", baseline.digest))
+    digests = world.anchors.digest, world.baseline_digest
+    pairs = (("anchorSet", "anchor set", digests[0]), ("baseline", "baseline", digests[1]))
     for key, what, own in pairs:
         entry = predicate.get(key)
         claimed = entry.get("digest") if isinstance(entry, dict) else None

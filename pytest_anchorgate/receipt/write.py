@@ -11,15 +11,16 @@ from pytest_anchorgate.receipt.dsse import Signer, seal
 from pytest_anchorgate.receipt.errors import ReceiptUnusable
 from pytest_anchorgate.receipt.facts import Facts
 from pytest_anchorgate.receipt.statement import World, statements
+from pytest_anchorgate.verdict import Decision
 
 LARGEST = 64 << 20
 # What every receipt begins with, since its form is canonical.
 _BEGINNING = b'{"payload":"'
 
 
-def compose(facts: Facts, world: World, signer: Signer | None) -> bytes:
-    """The bytes of a receipt; `facts.public_key` has to be the signer's."""
-    envelopes = (seal(payload, signer) for payload in statements(facts, world))
+def compose(facts: Facts, world: World, decision: Decision, signer: Signer | None) -> bytes:
+    """The bytes of a receipt; see `statements`. `facts.public_key` has to be the signer's."""
+    envelopes = (seal(payload, signer) for payload in statements(facts, world, decision))
     return b"".join(envelope.to_line() + b"\n" for envelope in envelopes)
 
 

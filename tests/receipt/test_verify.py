@@ -302,8 +302,9 @@ def test_lineage_is_told_from_pack_and_baseline(office: Office) -> None:
         world = dataclasses.replace(
             verified.world, pack=dataclasses.replace(verified.world.pack, parent=parent)
         )
-        assert decide_again(verified.facts, world).outcome is Outcome.PASS
-        predicate = json.loads(written(verified.facts, world)[GATE])["predicate"]
+        again = decide_again(verified.facts, world)
+        assert again.outcome is Outcome.PASS
+        predicate = json.loads(written(verified.facts, world, again)[GATE])["predicate"]
         assert (predicate["lineage"], predicate["candidate"]["parent"]) == (lineage, parent)
 
 
