@@ -63,8 +63,8 @@ def _failure(observation: Observation, verdict: Verdict | None) -> str:
         ("got", verdict.got),
     ]
     if not verdict.got:
-        # An exception or a deadline is no value; the reason says which.
-        rows[-1] = ("got", observation.reason)
+        # An exception or a deadline is no value; the reason says which, behind the call.
+        rows[-1] = ("got", observation.reason.rpartition(f"{verdict.test}: ")[2])
     return _rows((label, printable(value, _VALUE)) for label, value in rows if value)
 
 

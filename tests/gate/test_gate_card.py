@@ -73,11 +73,13 @@ def test_the_whole_card() -> None:
 
 
 def test_an_exception_is_what_came() -> None:
-    raised = Verdict("failed", "median([]) raised IndexError", test="median([]) is None", expected="None")
-    assert (
-        "  failing call: median([]) is None\n  expected:     None\n  got:          median([]) raised IndexError\n"
-        in card(verdict=raised)
+    test = "assert median([]) is None"
+    raised = Verdict("failed", f"test 2 failed: {test}: raised IndexError (line 4)", test=test)
+    assert card(verdict=raised).split("\n\n")[1] == (
+        "  failing call: median([]) is None\n  got:          raised IndexError (line 4)"
     )
+    late = Verdict("timeout", "took longer than 10 s", test=test)
+    assert "  got:          took longer than 10 s\n" in card(verdict=late)
 
 
 def test_where_no_call_failed_the_reason_stands_alone() -> None:
