@@ -69,13 +69,13 @@ def test_every_leaf_of_both_statements(office: Office, signed: bool) -> None:
     changes = 0
     for line, statement in enumerate(original):
         for place, value in leaves(statement):
-            for other in others(value)[: 2 if signed else 4]:
+            for other in others(value)[: 1 if signed else 3]:
                 changed = [*original]
                 changed[line] = edited(statement, place, lambda _, other=other: other)
                 where = f"line {line + 1}, {shown(place)}: {other!r}"
                 must_fail(office, with_old_signatures(changed, receipt), where)
                 changes += 1
-    assert changes > (350 if signed else 700)
+    assert changes > (180 if signed else 550)
 
 
 def test_every_key_and_entry_missing_added_twice_or_out_of_order(office: Office) -> None:
@@ -114,7 +114,7 @@ def test_every_leaf_of_the_envelopes(office: Office) -> None:
 def test_bytes_changed_removed_added_or_cut_off(office: Office, signed: bool) -> None:
     receipt = office.receipt(signer=office.key if signed else None)
     chance = random.Random(20261122)
-    places = [*chance.sample(range(len(receipt)), 150), 0, len(receipt) - 1]
+    places = [*chance.sample(range(len(receipt)), 100), 0, len(receipt) - 1]
     for at in places:
         bit = bytes([receipt[at] ^ (1 << chance.randrange(8))])
         letter = bytes([chance.choice(b"ABCDEFxyz0189+/=\n {}\"'")])
