@@ -22,6 +22,29 @@ _LAZY = {
     "pack": ("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
     "sandbox": ("pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."),
     "anchors": ("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
+    "verify": (
+        "pytest_anchorgate.receipt.cli",
+        "verify",
+        "Check that a receipt proves that a pack passes the gate.",
+    ),
+    "verify-staged": (
+        "pytest_anchorgate.receipt.cli_staged",
+        "verify_staged",
+        "Check packs against the receipts beside them (for pre-commit).",
+    ),
+    "diff": (
+        "pytest_anchorgate.ratchet_cli",
+        "diff",
+        "Show what changed between two baselines, one line an anchor.",
+    ),
+    "key": ("pytest_anchorgate.receipt.cli", "key", "Make the keys that sign receipts."),
+    "promote": (
+        "pytest_anchorgate.registry.cli",
+        "promote",
+        "Put a pack whose receipt follows into production.",
+    ),
+    "revert": ("pytest_anchorgate.registry.cli", "revert", "Go back to the pack before, and verify it."),
+    "status": ("pytest_anchorgate.registry.cli", "status", "Say what is in production, and since when."),
 }
 
 
@@ -145,7 +168,7 @@ def record(
         plan = recording.make_plan(
             pack, anchors, target, reason=reason.strip(), timeout=timeout, threads=threads
         )
-        with _progress(sum(anchor.max_new_tokens for anchor in anchors)) as listener:
+        with engine_progress(sum(anchor.max_new_tokens for anchor in anchors)) as listener:
             baseline = recording.record(plan, listener)
     except (recording.RecordUndecided, EngineError) as error:
         raise Undecided(str(error)) from None
@@ -167,7 +190,8 @@ def _tell(baseline: Baseline, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _progress(at_most_tokens: int) -> Iterator[RichProgress | LineProgress]:
+def engine_progress(at_most_tokens: int) -> Iterator[RichProgress | LineProgress]:
+    """Shows on standard error how far the engine is: a bar on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     from pytest_anchorgate.progress import LineProgress, RichProgress

@@ -10,10 +10,12 @@ import pytest
 
 from pytest_anchorgate import wire
 from pytest_anchorgate.anchors import Anchor
-from pytest_anchorgate.evidence import observe
+from pytest_anchorgate.evidence import examine
 from pytest_anchorgate.extract import extract
 from pytest_anchorgate.gate import Gate
 from pytest_anchorgate.reports.card import render_card
+from pytest_anchorgate.reports.junit import PREFIX, junit_properties
+from pytest_anchorgate.sandbox import Verdict
 from pytest_anchorgate.verdict import Observation, Standing, compare
 
 GATE: pytest.StashKey[Gate] = pytest.StashKey()
@@ -48,7 +50,9 @@ class AnchorItem(pytest.Item):
 
     def setup(self) -> None:
         """Forgets the evidence of an earlier attempt, so that each report carries its own."""
-        self.user_properties[:] = [p for p in self.user_properties if p[0] != wire.KEY]
+        self.user_properties[:] = [
+            p for p in self.user_properties if p[0] != wire.KEY and not p[0].startswith(PREFIX)
+        ]
 
     def runtest(self) -> None:
         """Verifies the candidate's answer.
@@ -58,11 +62,13 @@ class AnchorItem(pytest.Item):
             Undecided: it could not be found out.
         """
         gate = self.config.stash[GATE]
-        observation = observe(gate, self.anchor)
+        observation, verdict = examine(gate, self.anchor)
         self.user_properties.append(wire.encode(observation))
         standing = compare(gate.baseline.anchors[self.anchor.task_id].held, observation.held)
+        if self.config.getini("anchorgate_junit_properties"):
+            self.user_properties.extend(junit_properties(observation, standing))
         if standing is Standing.LOST:
-            raise NegativeFlip(self._card(gate, observation))
+            raise NegativeFlip(self._card(gate, observation, verdict))
         if standing is Standing.UNDECIDED:
             raise Undecided(f"{self.anchor.task_id} is undecided: {observation.status}: {observation.reason}")
 
@@ -76,7 +82,7 @@ class AnchorItem(pytest.Item):
         """The anchor's line; without a number a skip mark on the item is an internal error of pytest."""
         return self.path, self.anchor.line - 1, self.name
 
-    def _card(self, gate: Gate, observation: Observation) -> str:
+    def _card(self, gate: Gate, observation: Observation, verdict: Verdict | None) -> str:
         recorded = gate.baseline.anchors[self.anchor.task_id]
         generated = gate.answers.completions[self.anchor.task_id]
         return render_card(
@@ -86,6 +92,7 @@ class AnchorItem(pytest.Item):
             code_then=extract(recorded.text, self.anchor.entry_point),
             code_now=extract(generated.text, self.anchor.entry_point),
             divergence=generated.divergence,
+            verdict=verdict,
         )
 
 

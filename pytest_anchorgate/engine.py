@@ -54,6 +54,10 @@ class Request:
         prompts: user prompts; the pack's template is applied to them.
         expected: for each prompt production's tokens, where they are known.
         threads: None lets the runtime choose.
+        organ: the name under which an organ manager loads the pack and hands it out, as in production; ""
+            loads it directly.
+        prefill_chunk: rows of one prefill pass, None for the runtime's own; changes no bit of any answer.
+        nice: how far the host steps back behind other processes, from 0 to 19.
     """
 
     pack: Path
@@ -61,6 +65,9 @@ class Request:
     max_new_tokens: Sequence[int]
     expected: Sequence[Sequence[int] | None]
     threads: int | None = None
+    organ: str = ""
+    prefill_chunk: int | None = None
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,9 @@ def _message(request: Request) -> dict[str, Any]:
     return {
         "pack": str(request.pack),
         "threads": request.threads,
+        "organ": request.organ,
+        "prefill_chunk": request.prefill_chunk,
+        "nice": request.nice,
         "prompts": list(request.prompts),
         "max_new_tokens": list(request.max_new_tokens),
         "expected": [None if ids is None else list(ids) for ids in request.expected],
@@ -214,4 +224,6 @@ def _raise(kind: str, message: str) -> None:
         raise EngineRefused(words)
     if kind == "numerics":
         raise EngineFailed(f"the model computed numbers that are not finite: {words}")
+    if kind == "memory":
+        raise EngineFailed(f"the engine ran out of memory: {words}")
     raise EngineFailed(f"the engine failed: {words}")

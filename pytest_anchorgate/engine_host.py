@@ -4,8 +4,8 @@ Started by `engine.generate` with the number of a file descriptor, on which mess
 request comes as one frame on standard input. Standard output is not used, since native code may print there.
 
 Messages: `loaded` {info}, `progress` {fields of Progress}, `completion` {index, ...}, `done` {seconds,
-tokens}, or `error` {kind: "refused" | "numerics" | "failed", message}. A pack that is refused is the user's
-matter; the rest is undecided.
+tokens}, or `error` {kind: "refused" | "numerics" | "memory" | "failed", message}. A pack that is refused is
+the user's matter; the rest is undecided.
 """
 
 from __future__ import annotations
@@ -49,19 +49,34 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
         while frame:
             frame = frame[out.write(frame) :]
 
-    from pytest_anchorgate.runtime import NumericsError, Organ, OrganError
+    from pytest_anchorgate.runtime import NumericsError, OrganError
 
     try:
         try:
-            organ = Organ.load(request["pack"], threads=request["threads"])
+            organ = _load(request)
         except (OrganError, OSError) as error:
             return send("error", kind="refused", message=str(error))
         send("loaded", info=_plain(organ.info))
         _generate(organ, request, send)
     except NumericsError as error:
         send("error", kind="numerics", message=str(error))
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except MemoryError as error:
+        send("error", kind="memory", message=str(error))
+    except (RuntimeError, ValueError) as error:
         send("error", kind="failed", message=f"{type(error).__name__}: {error}")
+
+
+def _load(request: dict[str, Any]) -> Organ:
+    from pytest_anchorgate.runtime import Organ, OrganManager
+
+    os.nice(request["nice"])
+    path, threads, name, chunk = (request[key] for key in ("pack", "threads", "organ", "prefill_chunk"))
+    if not name:
+        given = {} if chunk is None else {"prefill_chunk": chunk}
+        return Organ.load(path, threads=threads, **given)
+    manager = OrganManager()
+    manager.load(name, path, threads=threads)
+    return manager.get(name)
 
 
 def _generate(organ: Organ, request: dict[str, Any], send: Any) -> None:

@@ -150,6 +150,8 @@ class HostProcess:
             how = f"ended with exit status {status}"
             if status < 0:
                 how = f"was killed by signal {-status} ({_signal_name(-status)})"
+            if status == -signal.SIGKILL:
+                how += ", which is what the kernel does when memory runs out"
         with contextlib.suppress(BlockingIOError):
             self._stderr = (self._stderr + os.read(self._errors, 1 << 16))[-_STDERR_TAIL:]
         tail = [line for line in self._stderr.decode("utf-8", errors="replace").splitlines() if line.strip()]

@@ -35,12 +35,17 @@ def judge(anchor: Anchor, text: str, *, require: str | None = None) -> Verdict:
 
 def observe(gate: Gate, anchor: Anchor) -> Observation:
     """Verifies the candidate's answer and binds the result to this session, pack, baseline and anchor."""
+    return examine(gate, anchor)[0]
+
+
+def examine(gate: Gate, anchor: Anchor) -> tuple[Observation, Verdict | None]:
+    """The observation, and the sandbox's own verdict behind it if there was something to verify."""
     generated = gate.answers.completions.get(anchor.task_id)
     if generated is None:
         reason = gate.answers.failure or "the engine was not asked for this anchor"
-        return _bound(gate, anchor, _NOTHING, NO_COMPLETION, reason)
+        return _bound(gate, anchor, _NOTHING, NO_COMPLETION, reason), None
     verdict = judge(anchor, generated.text, require=gate.sandbox_level)
-    return _bound(
+    observation = _bound(
         gate,
         anchor,
         generated,
@@ -50,6 +55,7 @@ def observe(gate: Gate, anchor: Anchor) -> Observation:
         seconds=verdict.duration,
         level=verdict.level,
     )
+    return observation, verdict
 
 
 def _bound(

@@ -68,6 +68,9 @@ class Gate:
         worker: the xdist worker that holds this copy, "" on the controller and without xdist.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
         sandbox: what this machine offers, for the header.
+        organ: the name under which an organ manager loads the pack; "" loads it directly.
+        recheck: how many of the anchors that production holds are generated a second time (repeats.py), besides
+            every lost one; 0 for no second time.
     """
 
     session: str
@@ -81,6 +84,8 @@ class Gate:
     worker: str = ""
     sandbox_level: str | None = None
     sandbox: str = ""
+    organ: str = ""
+    recheck: int = 0
     answers: Answers = field(default_factory=Answers)
 
     @property
@@ -92,6 +97,7 @@ class Gate:
             baseline_digest=self.baseline_digest,
             anchors_digest=self.anchors.digest,
             anchors={anchor.task_id: anchor_digest(anchor) for anchor in self.anchors},
+            recheck=self.recheck,
         )
 
     def run_engine(self, task_ids: Collection[str], listener: Listener) -> None:
@@ -109,6 +115,7 @@ class Gate:
             max_new_tokens=[anchor.max_new_tokens for anchor in wanted],
             expected=[self.baseline.anchors[anchor.task_id].token_ids for anchor in wanted],
             threads=self.threads,
+            organ=self.organ,
         )
         try:
             done = generate(request, timeout=self.timeout, listener=listener)
@@ -182,6 +189,7 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
         partial=settings.partial,
         sandbox_level=settings.sandbox_level,
         sandbox=sandbox,
+        recheck=settings.recheck,
     )
 
 

@@ -17,8 +17,24 @@ import pytest
 from pytest_anchorgate import wire
 from pytest_anchorgate.collect import AnchorItem
 from pytest_anchorgate.gate import Gate
-from pytest_anchorgate.reports.terminal import Run, render_no_session, render_summary, render_verdict
-from pytest_anchorgate.verdict import Decision, Evidence, Incident, Standing, compare, decide, exit_status
+from pytest_anchorgate.recheck import Recheck
+from pytest_anchorgate.reports.terminal import (
+    Run,
+    render_no_session,
+    render_summary,
+    render_verdict,
+    render_waiting,
+)
+from pytest_anchorgate.verdict import (
+    Decision,
+    Evidence,
+    Incident,
+    Observation,
+    Standing,
+    compare,
+    decide,
+    exit_status,
+)
 
 LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
 # Modes in which pytest runs no test, by the name of the option that asks for them.
@@ -65,6 +81,8 @@ class Ledger:
         self._decision: Decision | None = None
         self._shown = False
         self._started = time.monotonic()
+        self.recheck = Recheck(gate)
+        self._cut_short = False
         name = re.escape(gate.anchors.path.name)
         # xdist's --dist=loadgroup puts "@group" behind a node id.
         self._node_id = re.compile(rf"(?:.*/)?{name}::anchor\[([^]]*)\](?:@.*)?", re.DOTALL)
@@ -77,6 +95,8 @@ class Ledger:
         """Writes down that the engine gave no answers, if it gave none."""
         if self.gate.answers.failure:
             self.note(self.gate.answers.failure, fatal=True)
+        else:
+            self.recheck.start()
 
     def task_of(self, node_id: str) -> str | None:
         """The task id if this is one of the gate's own tests."""
@@ -95,9 +115,20 @@ class Ledger:
             self.gate.manifest,
             self.gate.baseline.held,
             self._evidence,
-            [*self._asked_for_less(), *self._incidents],
+            self.incidents,
             partial=self.gate.partial,
+            repeats=self.recheck.result.repeats,
         )
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every observation so far, in the order in which they came."""
+        return tuple(self._evidence)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """What went wrong so far, and what the command line leaves out."""
+        return [*self._asked_for_less(), *self._incidents]
 
     def standing_of(self, report: pytest.TestReport) -> Standing | None:
         """How this report's anchor stands by its own evidence, None if pytest shows something else."""
@@ -149,10 +180,12 @@ class Ledger:
 
     def pytest_internalerror(self) -> None:
         """An internal error leaves nothing proven."""
+        self._cut_short = True
         self.note("pytest had an internal error", fatal=True)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """An interrupt, or pytest.exit: tests are missing and the words should say why."""
+        self._cut_short = True
         self.note(f"the session was interrupted: {excinfo.exconly(tryshort=True)}", fatal=True)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -161,8 +194,16 @@ class Ledger:
         stopped = session.shouldfail or session.shouldstop
         if stopped:
             self.note(f"the session stopped early: {stopped}")
-        result = yield
-        self._decision = self.decision()
+        if not self._cut_short:
+            self._check_determinism()
+        try:
+            result = yield
+        except BaseException as error:
+            # It may be pytest.exit(returncode=0): what the plugins behind it would have done is missing.
+            self.note(f"the end of the session was cut short: {type(error).__name__}: {error}", fatal=True)
+            raise
+        finally:
+            self._decision = self.decision()
         session.exitstatus = self.status(int(session.exitstatus))
         if not self._shown:
             # Without a terminal plugin, or after an internal error, pytest shows no summary.
@@ -179,6 +220,8 @@ class Ledger:
             tokens=self.gate.answers.tokens,
             pack=self.gate.pack.name,
             production=self.gate.baseline.pack.name,
+            repeated=len(self.recheck.result.repeats),
+            repeat_seconds=self.recheck.result.seconds,
         )
         terminalreporter.ensure_newline()
         terminalreporter.section("anchorgate")
@@ -203,6 +246,23 @@ class Ledger:
             return None
         category, letter, word = _WORDS[standing]
         return category, letter, (word, _MARKUP[standing])
+
+    def _check_determinism(self) -> None:
+        """Has the lost anchors generated again, and waits for those of the sample."""
+        lost = [e.observation.task_id for e in self._evidence if self._is_lost(e.observation)]
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+
+        def waiting(answers: int) -> None:
+            if reporter is not None and self._config.get_verbosity() >= 0:
+                reporter.ensure_newline()
+                reporter.write_line(render_waiting(answers))
+
+        for task_id, why in self.recheck.finish(list(dict.fromkeys(lost)), waiting).failures.items():
+            self.note(why, task_id)
+
+    def _is_lost(self, seen: Observation) -> bool:
+        recorded = self.gate.baseline.anchors.get(seen.task_id)
+        return recorded is not None and compare(recorded.held, seen.held) is Standing.LOST
 
     def _asked_for_less(self) -> list[Incident]:
         """What on the command line leaves tests out before anything can be deselected."""

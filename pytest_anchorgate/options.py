@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_anchorgate.repeats import DEFAULT_SIZE, LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import LEVELS
 
 DEFAULT_TIMEOUT = 900.0
@@ -29,6 +31,9 @@ class Settings:
         threads: of the engine; None lets it choose.
         partial: a run on some anchors, for debugging; proves nothing.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
+        recheck: how many held anchors are generated a second time; 0 in a partial run only.
+        github: "auto", "on" or "off": annotations and step summary of GitHub Actions.
+        code_quality: where GitLab's code quality report goes; `sarif`: a SARIF file; None for nowhere.
     """
 
     pack: str
@@ -38,6 +43,10 @@ class Settings:
     threads: int | None
     partial: bool
     sandbox_level: str | None
+    recheck: int = DEFAULT_SIZE
+    github: str = "auto"
+    code_quality: Path | None = None
+    sarif: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -83,11 +92,57 @@ def add_options(parser: pytest.Parser) -> None:
         help="Debugging: run the selected anchors only. Proves nothing and exits 11.",
     )
     add(
+        "--anchorgate-recheck",
+        dest="anchorgate_recheck",
+        metavar="N",
+        help="How many held anchors a fresh engine answers a second time, besides every lost one "
+        f"(default: {DEFAULT_SIZE}, at least {LEAST_SIZE})",
+    )
+    add(
         "--anchorgate-sandbox-level",
         dest="anchorgate_sandbox_level",
         metavar="LEVEL",
         help="Weakest confinement of generated code to accept: full, standard or preloaded "
         "(default: the best that the machine offers; see `anchorgate sandbox doctor`)",
+    )
+    add(
+        "--anchorgate-github",
+        dest="anchorgate_github",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="Annotations and step summary for GitHub Actions (default: auto, on where GITHUB_ACTIONS is true)",
+    )
+    add(
+        "--anchorgate-codequality",
+        dest="anchorgate_codequality",
+        metavar="FILE",
+        help="Write a GitLab code quality report",
+    )
+    add(
+        "--anchorgate-sarif",
+        dest="anchorgate_sarif",
+        metavar="FILE",
+        help="Write a SARIF 2.1.0 report",
+    )
+    add(
+        "--anchorgate-receipt",
+        dest="anchorgate_receipt",
+        metavar="FILE",
+        help="Write a receipt of the verdict, for `anchorgate verify`. One that is there is removed first.",
+    )
+    add(
+        "--anchorgate-key",
+        dest="anchorgate_key",
+        metavar="FILE",
+        help="Sign the receipt with this ed25519 private key (see `anchorgate key new`)",
+    )
+    parser.addini("anchorgate_receipt", "Where the receipt goes, relative to the ini file")
+    parser.addini("anchorgate_key", "Private key that signs the receipt, relative to the ini file")
+    parser.addini(
+        "anchorgate_junit_properties",
+        "Whether anchors carry readable properties into JUnit files; some strict schemas forbid them",
+        type="bool",
+        default=True,
     )
     parser.addini("anchorgate_anchors", "Folder of the anchor set, relative to the ini file")
     parser.addini("anchorgate_baseline", "What the production pack did, relative to the ini file")
@@ -110,14 +165,25 @@ def read_settings(config: pytest.Config) -> Settings | None:
         raise pytest.UsageError("--pack is empty: name a .planck file or a recipe")
     return Settings(
         pack=pack,
-        anchors=_path(config, "anchorgate_anchors")
+        anchors=path_option(config, "anchorgate_anchors")
         or find_anchors(config.rootpath, config.invocation_params.dir),
-        baseline=_path(config, "anchorgate_baseline"),
+        baseline=path_option(config, "anchorgate_baseline"),
         timeout=_timeout(config),
         threads=_threads(config.getoption("anchorgate_threads")),
         partial=config.getoption("anchorgate_partial"),
         sandbox_level=_sandbox_level(config),
+        recheck=_recheck(
+            config.getoption("anchorgate_recheck"), partial=config.getoption("anchorgate_partial")
+        ),
+        github=config.getoption("anchorgate_github"),
+        code_quality=_output(config, "anchorgate_codequality"),
+        sarif=_output(config, "anchorgate_sarif"),
     )
+
+
+def names_gate(options: argparse.Namespace) -> bool:
+    """Whether the command line is about the gate: it names a pack, or the receipt of one."""
+    return (options.anchorgate_pack, options.anchorgate_receipt) != (None, None)
 
 
 def find_anchors(*folders: Path) -> Path:
@@ -141,9 +207,18 @@ def packaged_anchors() -> Path:
     return Path(places[0]) if places else Path(__file__).resolve().parents[1] / ANCHORS_FOLDER
 
 
-def _path(config: pytest.Config, name: str) -> Path | None:
-    """A path from the command line, relative to the current folder, or from the ini file, relative to it."""
-    given = config.getoption(name)
+def path_option(config: pytest.Config, name: str, options: argparse.Namespace | None = None) -> Path | None:
+    """A path from the command line, relative to the current folder, or from the ini file, relative to it.
+
+    Args:
+        config: pytest's.
+        name: of the option and of the ini key.
+        options: the command line where `config` does not hold it yet.
+
+    Raises:
+        pytest.UsageError: the flag is given without a value.
+    """
+    given = getattr(options, name) if options is not None else config.getoption(name)
     if given is not None:
         if not given:
             raise pytest.UsageError(f"--{name.replace('_', '-')} is empty: name a path")
@@ -153,6 +228,18 @@ def _path(config: pytest.Config, name: str) -> Path | None:
         return None
     folder = config.inipath.parent if config.inipath is not None else config.rootpath
     return _absolute(folder, in_ini)
+
+
+def _output(config: pytest.Config, name: str) -> Path | None:
+    """A file to write, in a folder that exists."""
+    given = config.getoption(name)
+    if given is None:
+        return None
+    flag = f"--{name.replace('_', '-')}"
+    path = _absolute(config.invocation_params.dir, given) if given else None
+    if path is None or path.is_dir() or not path.parent.is_dir():
+        raise pytest.UsageError(f"{flag} is {given!r}: name a file in a folder that exists")
+    return path
 
 
 def _absolute(folder: Path, path: str) -> Path:
@@ -182,6 +269,16 @@ def _sandbox_level(config: pytest.Config) -> str | None:
     if text is not None and text not in LEVELS:
         raise pytest.UsageError(f"{name} is {text!r}, not one of {', '.join(LEVELS)}")
     return text
+
+
+def _recheck(text: str | None, *, partial: bool) -> int:
+    if text is None:
+        return DEFAULT_SIZE
+    least = 0 if partial else LEAST_SIZE
+    if not text.isdecimal() or int(text) < least:
+        why = "" if partial else ": without a second answer nothing is proven"
+        raise pytest.UsageError(f"--anchorgate-recheck is {text!r}, not a number from {least}{why}")
+    return int(text)
 
 
 def _threads(text: str | None) -> int | None:

@@ -22,6 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Removes the receipt of an earlier run before anything can go wrong."""
+    options_so_far = early_config.known_args_namespace
+    if options.names_gate(options_so_far):
+        from pytest_anchorgate.receipt import session
+
+        session.clear(early_config, options_so_far)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Opens the gate if a pack is named; every mistake of the user ends here, before any worker starts."""
@@ -29,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_anchorgate import session
 
         session.configure(config)
+    elif config.getoption("anchorgate_receipt") is not None:
+        raise pytest.UsageError("--anchorgate-receipt without --pack: there is nothing to gate")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Cancelled",
     "Completion",
+    "LoadedOrgan",
     "NumericsError",
     "Organ",
     "OrganError",
+    "OrganManager",
     "PackError",
     "Progress",
     "Score",
@@ -121,8 +123,7 @@ class Organ:
             PackError: The file is no pack, is damaged, or asks for something this runtime does not support.
             OrganError: `threads`, `isa` or `prefill_chunk` cannot be had.
         """
-        chosen = isa or os.environ.get("ANCHORGATE_ISA") or "auto"
-        return cls(_organ.Organ(os.fspath(path), threads or 0, chosen, prefill_chunk))
+        return cls(_organ.Organ(os.fspath(path), threads or 0, _chosen_isa(isa), prefill_chunk))
 
     @cached_property
     def info(self) -> dict[str, str | int]:
@@ -237,6 +238,75 @@ class Organ:
         if draft is None:
             return []
         return self.tokenize(draft) if isinstance(draft, str) else draft
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOrgan:
+    """What stands behind a name of an OrganManager.
+
+    Attributes:
+        path: as it was given to `load`.
+        pack_sha256: of the mapped bytes.
+        previous_sha256: of the pack that `revert` would bring back; "" if there is none.
+    """
+
+    name: str
+    path: str
+    pack_sha256: str
+    previous_sha256: str
+
+
+class OrganManager:
+    """Named organs that can be replaced while they answer.
+
+    Any thread may call any method, without the GIL. A switch is whole: `get` gives the old pack or the new
+    one, and an organ that was handed out stays as it is for as long as it is held.
+    """
+
+    def __init__(self) -> None:
+        self._core = _organ.OrganManager()
+
+    def load(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        *,
+        isa: str | None = None,
+        prefill_chunk: int = 256,
+    ) -> None:
+        """Load a pack beside the present one, then switch the name to it; the present one becomes the previous.
+
+        Arguments and errors as for `Organ.load`. After an error everything is as it was.
+        """
+        self._core.load(_utf8(name, "name"), os.fspath(path), threads or 0, _chosen_isa(isa), prefill_chunk)
+
+    def revert(self, name: str) -> None:
+        """Switch back to the previous pack, which is still loaded; a second call undoes the first.
+
+        Raises:
+            OrganError: There is no such organ, or no previous pack.
+        """
+        self._core.revert(_utf8(name, "name"))
+
+    def get(self, name: str) -> Organ:
+        """The organ for one request. Raises OrganError naming what is loaded."""
+        return Organ(self._core.get(_utf8(name, "name")))
+
+    def unload(self, name: str) -> None:
+        """Forget the name; organs that are still held go on. Raises OrganError if there is no such organ."""
+        self._core.unload(_utf8(name, "name"))
+
+    def loaded(self) -> list[LoadedOrgan]:
+        """All organs, by name."""
+        return [
+            LoadedOrgan(one.name, one.path, one.pack_sha256, one.previous_sha256)
+            for one in self._core.loaded()
+        ]
+
+
+def _chosen_isa(isa: str | None) -> str:
+    return isa or os.environ.get("ANCHORGATE_ISA") or "auto"
 
 
 def _utf8(text: str, what: str) -> bytes:

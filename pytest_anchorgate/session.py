@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_anchorgate.announce import ANNOUNCER, Announcer, wishes
 from pytest_anchorgate.collect import GATE, AnchorFile, anchor_file
 from pytest_anchorgate.distributed import Controller, Worker, worker_gate
 from pytest_anchorgate.engine import EngineRefused
@@ -17,6 +18,7 @@ from pytest_anchorgate.ledger import LEDGER, Ledger, runs_nothing
 from pytest_anchorgate.options import read_settings
 from pytest_anchorgate.parametrize import wanted_by
 from pytest_anchorgate.progress import LineProgress, Quiet
+from pytest_anchorgate.receipt import session as receipt
 from pytest_anchorgate.reports.terminal import render_header, render_no_session
 from pytest_anchorgate.verdict import Outcome
 
@@ -34,10 +36,12 @@ def configure(config: pytest.Config) -> None:
             xdist_config: Any = config
             config.pluginmanager.register(Worker(xdist_config.workeroutput), "anchorgate-worker")
         return
+    receipt.prepare(config)
     settings = read_settings(config)
     if settings is None or config.option.help:
         return
     try:
+        wanted = wishes(settings)
         gate = open_gate(settings, progress=_wants_progress(config))
     except user_errors() as error:
         raise pytest.UsageError(" ".join(str(error).splitlines())) from None
@@ -45,6 +49,8 @@ def configure(config: pytest.Config) -> None:
     config.stash[GATE] = gate
     config.stash[LEDGER] = ledger
     config.pluginmanager.register(ledger, "anchorgate-ledger")
+    config.stash[ANNOUNCER] = Announcer(config, gate, ledger, wanted)
+    config.pluginmanager.register(config.stash[ANNOUNCER], "anchorgate-announcer")
     if config.pluginmanager.has_plugin("xdist"):
 
         def run_engine() -> None:
@@ -93,8 +99,12 @@ def last_word(config: pytest.Config, status: Any) -> Any:
         return status
     ledger = config.stash.get(LEDGER, None)
     if ledger is not None:
-        return ledger.last_word(int(status))
-    if int(status) == 0:
+        final = ledger.last_word(int(status))
+        if receipt.RECEIPT in config.stash:
+            final = config.stash[receipt.RECEIPT].settle(ledger, final)
+        config.stash[ANNOUNCER].announce(final)
+        return final
+    if int(status) % 256 == 0:  # of which a process shows the last eight bits
         final = int(Outcome.UNDECIDED)
         print(f"anchorgate: {render_no_session(runs_nothing(config), final)}", file=sys.stderr)
         return final

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pytest_anchorgate.repeats import NONDETERMINISTIC, Repeat, differing, sample, unconfirmed
 
 SCHEMA = 1
 NOT_RUN = "not run"
@@ -113,6 +115,8 @@ class Manifest:
     Attributes:
         anchors: task id to the anchor's own digest, in the order of the anchors file.
         pack_sha256: "" if the engine never said what it loaded; then nothing can be evidence.
+        recheck: how many of the anchors that production holds must have been generated a second time, besides
+            every lost one; 0 asks for no second time at all.
     """
 
     session: str
@@ -120,6 +124,7 @@ class Manifest:
     baseline_digest: str
     anchors_digest: str
     anchors: Mapping[str, str]
+    recheck: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ class Decision:
         incidents: those that concern the session as a whole.
         protected: how many anchors the baseline holds, so how many could have been lost.
         partial: a run for debugging, which proves nothing.
+        nondeterministic: the anchors that were answered differently the second time; one is enough to
+            prove nothing, neither a PASS nor that the pack is to blame for a loss.
     """
 
     outcome: Outcome
@@ -148,6 +155,7 @@ class Decision:
     incidents: tuple[Incident, ...]
     protected: int
     partial: bool = False
+    nondeterministic: tuple[str, ...] = ()
 
     def of(self, standing: Standing) -> tuple[Judgement, ...]:
         """The anchors that stand so, in the manifest's order."""
@@ -170,6 +178,7 @@ def decide(
     incidents: Sequence[Incident] = (),
     *,
     partial: bool = False,
+    repeats: Sequence[Repeat] = (),
 ) -> Decision:
     """Computes the verdict over the whole manifest.
 
@@ -179,10 +188,11 @@ def decide(
         evidence: every observation of the session, repeated attempts included.
         incidents: what went wrong; those with a task id explain missing evidence.
         partial: never PASS, never BLOCKED.
+        repeats: second answers from a fresh engine, by the rule in repeats.py.
 
     Returns:
-        BLOCKED if an anchor is lost; else UNDECIDED if anything is missing, contradictory or broken; else
-        PASS.
+        UNDECIDED if an answer was not the same the second time; else BLOCKED if an anchor is lost; else
+        UNDECIDED if anything is missing, contradictory or broken; else PASS.
     """
     of_task: dict[str, list[Evidence]] = {task_id: [] for task_id in manifest.anchors}
     general = [i for i in incidents if i.task_id is None]
@@ -192,19 +202,28 @@ def decide(
             of_task[task_id].append(piece)
         else:
             general.append(Incident(f"evidence for {task_id!r}, which is no anchor of this set", fatal=True))
+    known = {task_id: baseline_held.get(task_id, False) for task_id in manifest.anchors}
+    demanded = sample(manifest.pack_sha256, manifest.anchors_digest, known, manifest.recheck)
     judgements = tuple(
-        _judge(manifest, task_id, baseline_held.get(task_id), pieces, incidents)
+        _confirmed(
+            manifest,
+            _judge(manifest, task_id, baseline_held.get(task_id), pieces, incidents),
+            [repeat for repeat in repeats if repeat.task_id == task_id],
+            demanded=task_id in demanded,
+            trouble=next((i.text for i in incidents if i.task_id == task_id), ""),
+        )
         for task_id, pieces in of_task.items()
     )
+    nondeterministic = tuple(j.task_id for j in judgements if j.reason.startswith(NONDETERMINISTIC))
     standings = {j.standing for j in judgements}
     undermined = not judgements or any(i.fatal for i in incidents) or any(i.fatal for i in general)
     outcome = Outcome.PASS
     if partial or undermined or Standing.UNDECIDED in standings:
         outcome = Outcome.UNDECIDED
-    if Standing.LOST in standings and not partial:
+    if Standing.LOST in standings and not (partial or nondeterministic):
         outcome = Outcome.BLOCKED
-    protected = sum(baseline_held.get(task_id, False) for task_id in manifest.anchors)
-    return Decision(outcome, judgements, tuple(general), protected, partial)
+    protected = sum(known.values())
+    return Decision(outcome, judgements, tuple(general), protected, partial, nondeterministic)
 
 
 def flip_rate_bound(anchors: int) -> float:
@@ -220,6 +239,9 @@ def exit_status(of_pytest: int, decision: Decision, *, others_failed: bool) -> i
         decision: the gate's answer.
         others_failed: whether tests other than the anchors failed.
     """
+    if of_pytest and of_pytest % 256 == 0:
+        of_pytest = 1  # a process ends with the last eight bits, so this one would look green
+        others_failed = True
     if of_pytest in (2, 3, 4):  # interrupted, internal error, usage error
         return of_pytest
     if decision.outcome is Outcome.PASS:
@@ -254,6 +276,25 @@ def _judge(
         if problem:
             return Judgement(task_id, Standing.UNDECIDED, problem, observation)
     return Judgement(task_id, standing, observation.reason, observation)
+
+
+def _confirmed(
+    manifest: Manifest, judgement: Judgement, again: Sequence[Repeat], *, demanded: bool, trouble: str
+) -> Judgement:
+    """The judgement after the determinism check."""
+    seen = judgement.observation
+    if seen is None or judgement.standing is Standing.UNDECIDED:
+        return judgement
+    lost = judgement.standing is Standing.LOST
+    problem = ""
+    if again:
+        problem = unconfirmed(manifest.pack_sha256, again) or differing(seen.token_ids, again)
+    elif manifest.recheck and (lost or demanded):
+        problem = trouble or unconfirmed(manifest.pack_sha256, again)
+    if not problem:
+        return judgement
+    reason = f"{problem} (it was lost: {judgement.reason})" if lost else problem
+    return replace(judgement, standing=Standing.UNDECIDED, reason=reason)
 
 
 def _mismatch(manifest: Manifest, pieces: Sequence[Evidence]) -> str:

@@ -7,5 +7,6 @@ namespace organ::python {
 
 void bind_completion(pybind11::module_& module);
 void bind_organ(pybind11::module_& module);
+void bind_organ_manager(pybind11::module_& module);
 
 }  // namespace organ::python

@@ -16,4 +16,5 @@ PYBIND11_MODULE(_organ, module) {
   py::register_exception<organ::Cancelled>(module, "Cancelled", error);
   organ::python::bind_completion(module);
   organ::python::bind_organ(module);
+  organ::python::bind_organ_manager(module);
 }

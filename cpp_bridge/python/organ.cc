@@ -73,10 +73,12 @@ py::dict info(const Organ& organ) {
 }  // namespace
 
 void bind_organ(py::module_& module) {
-  py::class_<Organ>(module, "Organ")
+  // Shared: a manager and the request that was given an organ both hold it.
+  py::class_<Organ, std::shared_ptr<Organ>>(module, "Organ")
       .def(py::init([](const std::string& path, int threads, const std::string& isa, int prefill_chunk) {
              const py::gil_scoped_release release;
-             return Organ::load(path, {.threads = threads, .isa = isa, .prefill_chunk = prefill_chunk});
+             return std::shared_ptr<Organ>(
+                 Organ::load(path, {.threads = threads, .isa = isa, .prefill_chunk = prefill_chunk}));
            }),
            py::arg("path"), py::arg("threads"), py::arg("isa"), py::arg("prefill_chunk"))
       .def("info", &info)

@@ -38,7 +38,7 @@ def writing_beside(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def require_space(folder: Path, size: int) -> None:
@@ -48,8 +48,9 @@ def require_space(folder: Path, size: int) -> None:
         raise OSError(f"{folder} has {free / 1e6:,.0f} MB free, {size / 1e6:,.0f} MB are needed")
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this a crash may lose the rename. Windows cannot open a folder and does not need it.
+def sync_folder(folder: Path) -> None:
+    """Makes what was renamed or removed in `folder` last: without it a crash may undo it."""
+    # Windows cannot open a folder and does not need it.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -12,6 +12,11 @@ from pytest_anchorgate.packs.recipes import Recipe
 from pytest_anchorgate.packs.sources import cache_folder, fetch_gguf, scratch
 
 
+def place_of(recipe: Recipe) -> Path:
+    """Where the pack of `recipe` is kept; it need not be there."""
+    return cache_folder() / "packs" / f"{recipe.name}-{recipe.pack_sha256[:12]}.planck"
+
+
 def cached_pack(recipe: Recipe, shown: bool) -> Path:
     """The pack of `recipe` in the cache, built first if it is absent or has not the pinned digest.
 
@@ -20,7 +25,7 @@ def cached_pack(recipe: Recipe, shown: bool) -> Path:
         PackFormatError: if they cannot become a pack.
         OSError: if the cache cannot be written, or is full.
     """
-    pack = cache_folder() / "packs" / f"{recipe.name}-{recipe.pack_sha256[:12]}.planck"
+    pack = place_of(recipe)
     if _is_good(pack, recipe, shown):
         return pack
     with scratch(recipe.name) as folder:

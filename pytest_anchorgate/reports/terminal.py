@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_anchorgate.progress import duration
+from pytest_anchorgate.ratchet import render_gains
 from pytest_anchorgate.verdict import Decision, Judgement, Outcome, Standing, flip_rate_bound
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Run:
         seconds: of the whole session; `generation_seconds`: of the engine without loading; `tokens`: written
             in that time.
         pack: file name of the candidate; `production`: of the pack that the baseline was recorded on.
+        repeated: answers that a fresh engine gave a second time; `repeat_seconds`: generating them.
     """
 
     seconds: float
@@ -31,6 +33,8 @@ class Run:
     tokens: int
     pack: str
     production: str
+    repeated: int = 0
+    repeat_seconds: float = 0.0
 
 
 def render_header(gate: Gate) -> list[str]:
@@ -51,9 +55,12 @@ def render_summary(decision: Decision, run: Run) -> list[str]:
     lines = [", ".join(f"{len(decision.of(standing))} {standing.value}" for standing in Standing)]
     for standing in (Standing.LOST, Standing.GAINED, Standing.STILL_FAILING):
         lines += _named(decision.of(standing), standing.value, with_reasons=standing is Standing.LOST)
+        if standing is Standing.GAINED:
+            lines += render_gains(tuple(j.task_id for j in decision.of(standing)), run.pack)
     lines += _undecided(decision.of(Standing.UNDECIDED))
     lines += [f"note: {text}" for text in _unsaid(decision)]
     lines.append(_speed(run))
+    lines.append(_repeats(decision, run))
     lines.append(_proof(decision, run))
     return [line for line in lines if line]
 
@@ -61,6 +68,11 @@ def render_summary(decision: Decision, run: Run) -> list[str]:
 def render_verdict(decision: Decision, exit_status: int) -> str:
     """The last line: the verdict in one word, why, and the exit status."""
     return f"{decision.outcome.name}: {_why(decision)} (exit status {exit_status})"
+
+
+def render_waiting(answers: int) -> str:
+    """What the end of the session waits for."""
+    return f"anchorgate: a fresh engine generates {_count(answers, 'answer')} a second time"
 
 
 def render_no_session(flag: str, exit_status: int) -> str:
@@ -79,6 +91,9 @@ def _why(decision: Decision) -> str:
         if not decision.protected:
             return "nothing was lost, but nothing is protected: production holds no anchor"
         return f"{_all(decision.protected)} that production holds {_be(decision.protected)} held"
+    if decision.nondeterministic:
+        number = _count(len(decision.nondeterministic), "answer")
+        return f"NONDETERMINISTIC: {number} changed when generated again, so no answer can be trusted"
     if len(undecided) == len(decision.judgements):
         return "no anchor was decided"
     if undecided:
@@ -115,6 +130,17 @@ def _speed(run: Run) -> str:
     return (
         f"{duration(run.seconds)} in all; {run.tokens:,} tokens generated "
         f"in {duration(run.generation_seconds)}, {rate:,.0f} tokens/s"
+    )
+
+
+def _repeats(decision: Decision, run: Run) -> str:
+    if not run.repeated:
+        return ""
+    differ = len(decision.nondeterministic)
+    found = f"{differ} with other tokens" if differ else "the same tokens"
+    return (
+        f"{_count(run.repeated, 'answer')} generated a second time by a fresh engine "
+        f"in {duration(run.repeat_seconds)}: {found}"
     )
 
 

@@ -25,6 +25,7 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     # The package under test, be it installed or this checkout: a checkout may lack the compiled runtime.
     package = str(Path(pytest_anchorgate.__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -38,5 +39,12 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(params=DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
 def dist(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    chosen: tuple[str, ...] = request.param
+    return chosen
+
+
+@pytest.fixture(params=[(), ("-n1",)], ids=["alone", "n1"])
+def workers(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """With and without xdist, where one worker is enough to tell."""
     chosen: tuple[str, ...] = request.param
     return chosen

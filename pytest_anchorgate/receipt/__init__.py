@@ -1,0 +1,1 @@
+"""Receipts: what a gate session saw, written so that anybody can derive its verdict again."""
