@@ -94,5 +94,5 @@ def _usage_errors_exit_4() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.exit_code = USAGE_ERROR
+        error.exit_code = USAGE_ERROR  # type: ignore[misc]
         raise
