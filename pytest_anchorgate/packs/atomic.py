@@ -38,7 +38,7 @@ def writing_beside(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def require_space(folder: Path, size: int) -> None:
@@ -48,7 +48,8 @@ def require_space(folder: Path, size: int) -> None:
         raise OSError(f"{folder} has {free / 1e6:,.0f} MB free, {size / 1e6:,.0f} MB are needed")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk."""
     # Without this a crash may lose the rename. Windows cannot open a folder and does not need it.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
