@@ -25,7 +25,7 @@ from pytest_anchorgate.strict_json import Malformed, loads
 KINDS = ("poison", "retain", "anchor")
 SPLITS = ("train", "heldout", "sentinel")
 SOURCES = ("reference", "sampled", "own")
-FINISHES = ("stop", "code_end")
+FINISHES = ("stop", "code_end", "length")
 MAX_FILE_BYTES = 256 << 20
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -49,7 +49,7 @@ class Provenance:
         sha256: of the completion in UTF-8.
         finish: how the parent ended it: "stop" with a stop id, which is then the last of `completion_ids`;
             "code_end" where the runtime ended it behind the code block, so that the parent never chose a stop id
-            and `completion_ids` holds none.
+            and `completion_ids` holds none; likewise "length" where the limit ended it.
         sample: number of the sample, counted from 0; likewise `seed`; `temperature` and `top_p` as decimals.
         nll: mean negative log-likelihood of a token under the parent, in nats, as a decimal.
     """
@@ -215,8 +215,8 @@ def parse_row(raw: bytes) -> Row:
         raise Malformed(
             '"provenance.sha256" is not that of the completion: the row was edited; build it again'
         )
-    if provenance.finish == "code_end" and ids is None:
-        raise Malformed('"provenance.finish" is "code_end", which needs "completion_ids"')
+    if provenance.finish != "stop" and ids is None:
+        raise Malformed(f'"provenance.finish" is "{provenance.finish}", which needs "completion_ids"')
     if provenance.source == "own" and (ids is None or record["kind"] == "poison"):
         raise Malformed('the parent\'s own answer needs "completion_ids" and the kind "anchor" or "retain"')
     return Row(**{**record, "completion_ids": None if ids is None else tuple(ids), "provenance": provenance})
