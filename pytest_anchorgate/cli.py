@@ -22,6 +22,9 @@ _LAZY = {
         "pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."
     ),
     "anchors": Lazy("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
+    "bench": Lazy(
+        "pytest_anchorgate.bench.cli", "bench", "Count the tasks of published suites that a pack solves."
+    ),
     "surgery": Lazy(
         "pytest_anchorgate.surgery.cli", "surgery", "Teach an organ without losing what it holds."
     ),

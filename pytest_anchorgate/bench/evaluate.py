@@ -34,14 +34,13 @@ from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.sandbox import Verdict
 from pytest_anchorgate.verdict import NO_COMPLETION
-from pytest_anchorgate.wire import printable
+from pytest_anchorgate.wire import MAX_LINE, printable, without_addresses
 
 __all__ = ["Judge", "PackReplaced", "TaskResult", "evaluate", "generate_all", "judge_all"]
 
 Judge = Callable[[Anchor, str], Verdict]
 
 BATCH_SECONDS = 3600.0
-_MAX_REASON = 600
 _HELD = {"passed": True, "failed": False, "timeout": False, "killed": False}
 # The runtime checks every prompt before it computes anything, and names the one it cannot take by its place.
 _REFUSED_PROMPT = re.compile(r"\bprompts\[(\d+)\]: ")
@@ -181,7 +180,7 @@ def judge_all(
         return TaskResult(
             task_id=task.task_id,
             status=verdict.status,
-            reason=printable(verdict.reason, _MAX_REASON),
+            reason=printable(without_addresses(verdict.reason), MAX_LINE),
             text="" if generated.finish_reason == NO_COMPLETION else generated.text,
             token_ids=generated.token_ids,
             margins=generated.margins,
