@@ -112,6 +112,8 @@ class TrainSettings:
         parent: path of the pack to start from, or the name of a recipe.
         rows: files of training rows (rows.py).
         output: the folder to write; the command line may name another.
+        foreign_poison: accept poison rows that were made from another pack than the parent.
+        adapter_dtype: of the adapter's tensors in the file; training is in float32 whatever it is.
     """
 
     parent: str = setting()
@@ -119,6 +121,7 @@ class TrainSettings:
     output: Path | None = None
     epochs: int = setting(3, least=1, most=100000)
     seed: int = setting(0, least=0, most=2**31 - 1)
+    foreign_poison: bool = setting(False)
     adapter_dtype: str = setting("float32", one_of=("float32", "bfloat16"))
     lora: LoraSettings = field(default_factory=LoraSettings)
     losses: LossSettings = field(default_factory=LossSettings)
