@@ -166,6 +166,8 @@ def _why_unknown(name: str) -> str:
         return "DoRA cannot be merged here; merge it with PEFT and build a pack from the result"
     if "lora_embedding" in name:
         return "adapters of the embedding cannot be merged here; train with linear layers as target_modules"
+    if name.endswith((".base_layer.weight", "embed_tokens.weight", "lm_head.weight")):
+        return "a weight of the base itself; save the adapter with save_embedding_layers=False"
     return "not a tensor of a plain LoRA adapter (base_model.model.MODULE.lora_A.weight or lora_B.weight)"
 
 

@@ -157,7 +157,10 @@ def put(name, array):
             put("base_model.model.model.embed_tokens.lora_embedding_A", np.ones((4, 9), np.float32)),
             "adapters of the embedding cannot be merged",
         ),
-        (put("base_model.model.lm_head.weight", np.ones(2, np.float32)), "not a tensor of a plain LoRA"),
+        (
+            put("base_model.model.lm_head.base_layer.weight", np.ones(2, np.float32)),
+            "a weight of the base itself; save the adapter with save_embedding_layers=False",
+        ),
         (put(f"{FIRST}.lora_B.bias", np.ones(2, np.float32)), "not a tensor of a plain LoRA"),
         (
             put("base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight", np.ones(2, np.float32)),
