@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pytest_anchorgate.anchors import Anchor, AnchorsError, parse_anchors
 from pytest_anchorgate.anchors_import import select_tasks
@@ -69,6 +70,7 @@ class Suite:
     Attributes:
         tasks: at least one, ids unique, in the order of the file.
         digest: sha256 hex of what is asked and what counts as right.
+        records: the same tasks as lines of an anchor file; none where they cannot be anchors.
         known: whether the file is byte for byte the published one; None where there are many.
         judge: verifies an answer.
         groups: task id -> a part of the suite that is also counted by itself, such as a difficulty.
@@ -81,6 +83,7 @@ class Suite:
     path: Path
     known: bool | None
     judge: Judge = judge
+    records: tuple[Mapping[str, Any], ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,7 +117,7 @@ def _chosen(kind: SuiteKind, file: OfficialFile, limit: int | None) -> Suite:
     records = select_tasks(_IDS[kind.name], {file.suite: file})[:limit]
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     anchors = parse_anchors(text.encode("utf-8", "surrogatepass"), file.path)
-    return Suite(kind, anchors.anchors, anchors.digest, file.path, file.known)
+    return Suite(kind, anchors.anchors, anchors.digest, file.path, file.known, records=tuple(records))
 
 
 def _livecodebench(kind: SuiteKind, files: Files, limit: int | None) -> Suite:
