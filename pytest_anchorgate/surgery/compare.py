@@ -92,7 +92,8 @@ def compare(
     """Compares two packs.
 
     Args:
-        parent: results by task; `child` likewise.
+        parent: results by task.
+        child: results by task.
         tasks: the tasks that count; None for all that the parent was asked.
     """
     wanted = sorted(parent if tasks is None else tasks)
@@ -151,7 +152,7 @@ def significant(value: Fraction, digits: int = 3) -> str:
 
 
 def rate(part: int, whole: int) -> str | None:
-    """part / whole as a decimal, None where there is no whole."""
+    """A share, part of whole, as a decimal, None where there is no whole."""
     return significant(Fraction(part, whole)) if whole else None
 
 

@@ -17,6 +17,7 @@ from pytest_anchorgate.bench.evaluate import TaskResult
 from pytest_anchorgate.evidence import judge
 from pytest_anchorgate.surgery.encoding import Parent
 from pytest_anchorgate.surgery.errors import SurgeryError
+from pytest_anchorgate.surgery.numbers import decimal
 from pytest_anchorgate.surgery.reformat import Shape, reformat
 from pytest_anchorgate.surgery.rows import Provenance, Row, completion_sha256
 from pytest_anchorgate.surgery.sampling_settings import Sample, SamplingSettings
@@ -238,9 +239,3 @@ def _fitting(
 
 def _with_nll(row: Row, nll: float) -> Row:
     return replace(row, provenance=replace(row.provenance, nll=decimal(nll)))
-
-
-def decimal(value: float) -> str:
-    """A number as rows and ledgers carry it: a decimal of at most six places."""
-    text = f"{value:.6f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text

@@ -20,7 +20,8 @@ def write_results(path: Path, results: Iterable[TaskResult]) -> None:
     """Writes results, all or none. Raises OSError."""
     with writing_beside(path) as file:
         for result in results:
-            file.write((json.dumps(asdict(result), ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+            # ASCII: a text may hold line ends that splitlines knows and JSON does not escape.
+            file.write((json.dumps(asdict(result)) + "\n").encode())
 
 
 def read_results(path: Path) -> dict[str, TaskResult]:

@@ -7,14 +7,32 @@ and the device. That is recorded and enough: whatever is drawn counts only after
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
+from pytest_anchorgate.surgery.arithmetic import choose_device
 from pytest_anchorgate.surgery.code_block import CodeBlockWatcher
+from pytest_anchorgate.surgery.config import MachineSettings
 from pytest_anchorgate.surgery.encoding import Parent
+from pytest_anchorgate.surgery.model import load_parent
 from pytest_anchorgate.surgery.sampling_settings import Sample, SamplingSettings
+
+
+def open_model(pack: Path, device: str) -> transformers.PreTrainedModel:
+    """The parent's weights for drawing: bfloat16 on a GPU, float32 on a CPU.
+
+    Args:
+        pack: the parent.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        SurgeryError: there is no such device.
+    """
+    chosen = choose_device(MachineSettings(device=device))
+    return load_parent(pack, torch.bfloat16 if chosen.type == "cuda" else torch.float32, chosen)
 
 
 def draw(

@@ -208,3 +208,9 @@ def _plain(value: Any, relative: Callable[[Path], str]) -> Any:
     if isinstance(value, tuple):
         return [_plain(entry, relative) for entry in value]
     return relative(value) if isinstance(value, Path) else value
+
+
+def read_node(kind: type[T], node: yaml.Node, name: str, resolve: Callable[[str], Path], at: str) -> T:
+    """Reads a settings dataclass from a part of a YAML file that is at the dotted key `at`; as `load`."""
+    loaded: T = _Reader(name, resolve).read(kind, node, f"{at}." if at else "")
+    return loaded
