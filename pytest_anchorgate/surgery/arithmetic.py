@@ -31,6 +31,7 @@ def describe(machine: MachineSettings, device: torch.device) -> list[str]:
 @contextlib.contextmanager
 def arithmetic(machine: MachineSettings, device: torch.device) -> Iterator[None]:
     """Sets torch up for a run; whatever was set before is set again at the end."""
+    fill = torch.utils.deterministic.fill_uninitialized_memory
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     strict, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
@@ -43,12 +44,15 @@ def arithmetic(machine: MachineSettings, device: torch.device) -> Iterator[None]
             torch.set_num_threads(machine.threads)
         torch.set_float32_matmul_precision("high" if machine.tf32 else "highest")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Every tensor is written before it is read; filling it first would only take time.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         with _attention(machine, device):
             yield
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
         torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
 
 
 def _attention(machine: MachineSettings, device: torch.device) -> contextlib.AbstractContextManager[None]:
