@@ -123,6 +123,7 @@ def report(ledger: Path, output: Path | None, name: str | None) -> None:
     "--humaneval", type=_FILE, envvar="ANCHORGATE_HUMANEVAL", metavar="FILE", help="The official file."
 )
 @click.option("--mbpp", type=_FILE, envvar="ANCHORGATE_MBPP", metavar="FILE", help="The official file.")
+@click.option("--parent", metavar="PATH_OR_RECIPE", help="What `base` is (default: as the plan says).")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Of training and drawing.")
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
 @click.option("--drop-packs", is_flag=True, help="Remove an attempt's pack when its results are there.")
@@ -137,6 +138,7 @@ def experiment(
     ledger: Path | None,
     humaneval: Path | None,
     mbpp: Path | None,
+    parent: str | None,
     device: str | None,
     threads: int | None,
     drop_packs: bool,
@@ -151,7 +153,7 @@ def experiment(
         from pytest_anchorgate.surgery.experiment_plan import read_plan
         from pytest_anchorgate.surgery.report import line_of
 
-        where = Where(folder, ledger, humaneval, mbpp, device, threads, keep_packs=not drop_packs)
+        where = Where(folder, ledger, humaneval, mbpp, parent, device, threads, keep_packs=not drop_packs)
         running = Experiment(read_plan(plan), where)
         if data_only:
             for rows in running.prepare():

@@ -48,6 +48,7 @@ class Where:
         folder: of the experiment; made if it is not there.
         ledger: None for ledger.jsonl in the folder.
         humaneval: the official file; likewise `mbpp`.
+        parent: the pack that `base` is; None for the plan's.
         device: of training and sampling, "auto", "cpu" or "cuda"; None leaves it to the plan.
         threads: of the engine.
         keep_packs: whether the packs of attempts stay when their results are there; a later step makes what it needs.
@@ -57,6 +58,7 @@ class Where:
     ledger: Path | None = None
     humaneval: Path | None = None
     mbpp: Path | None = None
+    parent: str | None = None
     device: str | None = None
     threads: int | None = None
     keep_packs: bool = True
@@ -175,13 +177,13 @@ class Experiment:
             if not (folder / "pack.planck").exists():
                 self._make_pack(name, spec, seed)
         after = self._results(name, seed, folder / "pack.planck")
-        before = self.results(spec.parent)
+        before = self.results(spec.production)
         lost = [
             task
             for task in self.tasks
             if task.gate and before[task.task_id].held and not after[task.task_id].held
         ]
-        revert = self._revert(folder, spec.parent) if lost else None
+        revert = self._revert(folder, spec.production) if lost else None
         finished = Finished(
             plan=self.plan,
             name=name,
@@ -261,12 +263,12 @@ class Experiment:
         drafts = {} if name == BASE else drafts_of(self.results(BASE))
         return self._evaluated(folder / "results.jsonl", pack, self.tasks, drafts, f"{name}, seed {seed}")
 
-    def _revert(self, folder: Path, parent: str) -> dict[str, TaskResult]:
-        """The gate's tasks on the parent once more: what production is after the attempt is taken back."""
+    def _revert(self, folder: Path, production: str) -> dict[str, TaskResult]:
+        """The gate's tasks on production once more: what there is after the attempt is taken back."""
         gate = [task for task in self.tasks if task.gate]
-        drafts = drafts_of(self.results(parent))
+        drafts = drafts_of(self.results(production))
         return self._evaluated(
-            folder / "revert.jsonl", self.pack(parent), gate, drafts, f"{parent} after the revert"
+            folder / "revert.jsonl", self.pack(production), gate, drafts, f"{production} after the revert"
         )
 
     def _evaluated(
@@ -292,7 +294,7 @@ class Experiment:
 
     @cached_property
     def _base(self) -> Path:
-        return resolve_pack(self.plan.parent)
+        return resolve_pack(self.where.parent or self.plan.parent)
 
     def _gather(self, suites: Sequence[str]) -> list[Task]:
         return gather(

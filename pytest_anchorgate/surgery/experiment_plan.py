@@ -87,8 +87,9 @@ class AttemptSpec:
     """One attempt.
 
     Attributes:
-        parent: `base`, or an attempt whose pack (of its first seed) is trained on.
         rows: row sets.
+        parent: `base`, or an attempt whose pack (of its first seed) is trained on.
+        against: the pack in production, which the attempt is compared with; "" if that is the parent.
         seeds: one run each.
         like: the published attempt that it imitates, "" if none.
         scales: to sweep, gated by anchors, sentinels and held-out tasks; none merges at scale 1.
@@ -96,13 +97,19 @@ class AttemptSpec:
         train: settings of the trainer, without parent, rows and seed.
     """
 
-    parent: str = BASE
     rows: tuple[str, ...] = setting()
+    parent: str = BASE
+    against: str = ""
     seeds: tuple[int, ...] = setting((1,), least=0, most=2**31 - 1)
     like: str = ""
     scales: tuple[str, ...] = ()
     note: str = ""
     train: str = "{}"
+
+    @property
+    def production(self) -> str:
+        """The pack that the attempt is compared with."""
+        return self.against or self.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +245,8 @@ def _check(plan: Plan) -> None:
     for name, attempt in plan.attempts.items():
         for part in attempt.rows:
             _require(plan, part in plan.data, f"attempts.{name}", part, "row set")
-        _require(plan, attempt.parent in (BASE, *plan.attempts), f"attempts.{name}", attempt.parent, "pack")
+        for pack in (attempt.parent, attempt.production):
+            _require(plan, pack in (BASE, *plan.attempts), f"attempts.{name}", pack, "pack")
         _train_settings(plan.path, name, attempt)
     for name in (*plan.data, *plan.attempts):
         if name == BASE or (name in plan.data and name in plan.attempts):
@@ -257,7 +265,8 @@ def needs(plan: Plan, name: str) -> tuple[str, ...]:
         data = plan.data[name]
         wanted: Sequence[str | None] = (*data.parts, data.pack)
     else:
-        wanted = (*plan.attempts[name].rows, plan.attempts[name].parent)
+        attempt = plan.attempts[name]
+        wanted = (*attempt.rows, attempt.parent, attempt.production)
     return tuple(one for one in wanted if one is not None and one != BASE)
 
 

@@ -31,7 +31,8 @@ class Finished:
         folder: of the attempt; `root`: of the experiment, which files are named relative to.
         parent: the pack it was trained on.
         rows: its row sets by name.
-        before: results of the parent; `after`: of the attempt; `revert`: of the parent again, on the gate's tasks.
+        before: results of the pack in production; `after`: of the attempt; `revert`: of production again, on the
+            gate's tasks alone, None if nothing was lost.
         seconds: all of it took.
     """
 
@@ -83,6 +84,8 @@ def attempt_record(done: Finished) -> dict[str, Any]:
         "partings": _partings(done),
         "files": _files(done),
     }
+    if done.spec.against:
+        record["against"] = done.spec.against
     if done.spec.like:
         record["like"] = done.spec.like
     if done.spec.note:
