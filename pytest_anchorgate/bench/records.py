@@ -75,15 +75,13 @@ class Header:
     def difference(self, other: Header) -> str:
         """What keeps records of `other` from counting here, in words; "" if nothing does."""
         for what, mine, theirs in (
-            ("pack", self.pack_sha256, other.pack_sha256),
-            ("suite", self.suite, other.suite),
-            ("tasks", self.suite_digest, other.suite_digest),
-            ("settings", self.settings_digest, other.settings_digest),
+            ("another pack", self.pack_sha256, other.pack_sha256),
+            ("another suite", self.suite, other.suite),
+            ("other tasks", self.suite_digest, other.suite_digest),
+            ("other settings", self.settings_digest, other.settings_digest),
         ):
             if mine != theirs:
-                return (
-                    f"another {what} ({theirs[:12]}, now {mine[:12]})" if what != "tasks" else "other tasks"
-                )
+                return f"{what} ({theirs[:12]}, now {mine[:12]})"
         return ""
 
 

@@ -72,11 +72,15 @@ def packed(tests: Any) -> str:
     return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(tests)))).decode()
 
 
-def live_task(question_id: str, tests: list[tuple[str, str]], function: str = "", **changes: Any) -> dict[str, Any]:
+def live_task(
+    question_id: str, tests: list[tuple[str, str]], function: str = "", **changes: Any
+) -> dict[str, Any]:
     """A line of a LiveCodeBench file: the first test is public, the others are private."""
     kind = "functional" if function else "stdin"
     entries = [{"input": given, "output": wanted, "testtype": kind} for given, wanted in tests]
-    starter = f"class Solution:\n    def {function}(self, xs: List[int]) -> int:\n        " if function else ""
+    starter = (
+        f"class Solution:\n    def {function}(self, xs: List[int]) -> int:\n        " if function else ""
+    )
     return {
         "question_title": question_id,
         "question_content": f"Do what {question_id} says.",

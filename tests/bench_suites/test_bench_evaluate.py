@@ -113,7 +113,7 @@ def test_batches_are_as_large_as_memory_allows(pack: Path) -> None:
     assert [len(batch) for batch in Batches(pack, 3 * one).of(tasks[99:])][:2] == [3, 3]
     assert [len(batch) for batch in Batches(pack).of(tasks)] == [MOST_TASKS, MOST_TASKS, 1]
     assert [len(batch) for batch in Batches(pack, 0).of(tasks[:3])] == [1, 1, 1]
-    assert sum(Batches(pack, 3 * one).of(tasks), []) == tasks
+    assert [one for batch in Batches(pack, 3 * one).of(tasks) for one in batch] == tasks
 
 
 def test_a_pack_replaced_between_batches_is_noticed(pack: Path, tmp_path: Path) -> None:
