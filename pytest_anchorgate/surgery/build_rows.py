@@ -21,6 +21,7 @@ from pytest_anchorgate.surgery.poison import (
     poison_rows,
     shape_of,
 )
+from pytest_anchorgate.surgery.reformat import Shape
 from pytest_anchorgate.surgery.retain import RetainSettings, retain_rows
 from pytest_anchorgate.surgery.rows import Row, Rows, rows_digest, write_rows
 from pytest_anchorgate.surgery.sampling_settings import SamplingSettings
@@ -52,16 +53,22 @@ def build_poison(
     failed = failures(tasks, results)
     shape = shape_of(tasks, results)
     if sampling is None:
-        return poison_rows(failed, shape, parent, {}, settings)
-    return _sampled(pack, parent, failed, tasks, results, settings, sampling, device)
+        built = poison_rows(failed, shape, parent, {}, settings)
+    else:
+        built = _sampled(pack, parent, failed, shape, settings, sampling, device)
+    unknown = {
+        task.task_id: f"the parent's answer could not be judged: {results[task.task_id].reason}"
+        for task in tasks
+        if results[task.task_id].held is None
+    }
+    return PoisonSet(built.rows, {**built.left_out, **unknown})
 
 
 def _sampled(
     pack: Path,
     parent: Parent,
     failed: Sequence[Task],
-    tasks: Sequence[Task],
-    results: Mapping[str, TaskResult],
+    shape: Shape,
     settings: PoisonSettings,
     sampling: SamplingSettings,
     device: str,
@@ -80,7 +87,7 @@ def _sampled(
     progress.say(f"{sum(map(bool, passed.values()))} of {len(failed)} failed tasks have a sample that passes")
     return poison_rows(
         failed,
-        shape_of(tasks, results),
+        shape,
         parent,
         passed,
         settings,

@@ -13,6 +13,7 @@ an attempt of its own, share the parent's results and the row sets.
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,9 @@ from filelock import FileLock
 
 from pytest_anchorgate.bench.evaluate import TaskResult, evaluate
 from pytest_anchorgate.bench.progress import showing
+from pytest_anchorgate.engine import EngineError
 from pytest_anchorgate.packs import progress
+from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.merge import merge_adapter
 from pytest_anchorgate.packs.resolve import resolve_pack
 from pytest_anchorgate.surgery.attempts import Attempt, append, read_ledger
@@ -85,7 +88,8 @@ class Experiment:
             told: of each attempt when it is in the ledger.
 
         Raises:
-            SurgeryError: and whatever the steps raise for their own mistakes.
+            SurgeryError: the plan or the folder cannot be used, or an attempt could not be run to its end; the others
+                are in the ledger.
         """
         unknown = [name for name in only if name not in self.plan.attempts]
         if unknown:
@@ -94,12 +98,21 @@ class Experiment:
             )
         self.where.folder.mkdir(parents=True, exist_ok=True)
         begin_ledger(self.ledger)
-        done = []
-        for name, spec in self.plan.attempts.items():
+        wanted = [(name, spec) for name, spec in self.plan.attempts.items() if not only or name in only]
+        done: list[Attempt] = []
+        failed: list[str] = []
+        for name, spec in wanted:
             for seed in seeds or spec.seeds:
-                if not only or name in only:
+                try:
                     done.append(self.attempt(name, seed))
+                except (SurgeryError, PackFormatError, EngineError) as error:
+                    # The other attempts do not depend on it, or fail by themselves.
+                    failed.append(f"{name}, seed {seed}: {error}")
+                    progress.say(failed[-1])
+                else:
                     told(done[-1])
+        if failed:
+            raise SurgeryError(f"{len(failed)} attempts have no result: {failed[0]}")
         return done
 
     def prepare(self) -> list[Rows]:
@@ -236,11 +249,12 @@ class Experiment:
             machine=machine,
         )
         progress.say(f"training {name}, seed {seed}")
-        train(settings, run, LineListener(progress.say), resume=run.settings.exists())
+        train(settings, run, LineListener(_line), resume=run.settings.exists())
         return run.path
 
     def _swept_scale(self, spec: AttemptSpec, parent: Path, adapter: Path, folder: Path) -> str:
         from pytest_anchorgate.surgery.sweep import SweepPlan, run_sweep
+        from pytest_anchorgate.surgery.sweep_choice import Point, Sweep
 
         splits = {row.task_id: row.split for part in spec.rows for row in self.rows(part)}
         before = self.results(spec.parent)
@@ -255,7 +269,12 @@ class Experiment:
             drafts=drafts_of(before),
             threads=self.where.threads,
         )
-        return run_sweep(plan).choice.scale
+
+        def told(point: Point, sweep: Sweep) -> None:
+            lost = len(sweep.summary(point).lost_anchors)
+            progress.say(f"{folder.name}: scale {point.scale}: {point.failure or f'{lost} anchors lost'}")
+
+        return run_sweep(plan, on_point=told).choice.scale
 
     def _results(self, name: str, seed: int, pack: Path) -> dict[str, TaskResult]:
         folder = self._pack_folder(name, seed)
@@ -321,3 +340,7 @@ class Experiment:
         locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / f"{name}.lock"):
             yield
+
+
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
