@@ -113,8 +113,8 @@ def poison(
     from pytest_anchorgate.surgery.poison import PoisonSettings
     from pytest_anchorgate.surgery.sampling_settings import SamplingSettings
 
-    names = ("samples", "temperature", "top_p", "seed")
-    drawing = SamplingSettings(*(given[name] for name in names), rows=given["batch"])
+    names = ("samples", "temperature", "top_p", "seed", "batch")
+    drawing = SamplingSettings(*(given[name] for name in names))
     with user_errors():
         _require_free(output, force)
         pack, tasks, results = _results(given)

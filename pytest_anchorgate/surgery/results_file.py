@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from pytest_anchorgate.bench.evaluate import TaskResult
 from pytest_anchorgate.packs.atomic import writing_beside
@@ -55,4 +56,5 @@ def drafts_of(results: Mapping[str, TaskResult]) -> dict[str, tuple[int, ...]]:
 def _result(value: object) -> TaskResult:
     if not isinstance(value, dict) or not isinstance(value["task_id"], str) or value.keys() - _NAMES:
         raise Malformed("not a result")
-    return TaskResult(**{key: tuple(entry) if key in _TUPLES else entry for key, entry in value.items()})
+    fields_of: dict[str, Any] = {key: tuple(v) if key in _TUPLES else v for key, v in value.items()}
+    return TaskResult(**fields_of)

@@ -107,10 +107,16 @@ class _Batch:
         self._finish = [""] * len(keys)
         self._watchers = [CodeBlockWatcher() for _ in keys]
 
-    @torch.inference_mode()
     def run(
         self, model: transformers.PreTrainedModel, settings: SamplingSettings, generator: torch.Generator
     ) -> list[Sample]:
+        with torch.inference_mode():
+            self._grow(model, settings, generator)
+        return [self._sample(row) for row in range(len(self._keys))]
+
+    def _grow(
+        self, model: transformers.PreTrainedModel, settings: SamplingSettings, generator: torch.Generator
+    ) -> None:
         device = model.device
         longest = max(map(len, self._prompts))
         padding = self._parent.stop_ids[0]
@@ -142,7 +148,6 @@ class _Batch:
                 mask, chosen, positions = mask[kept], chosen[kept], positions[kept]
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
             tokens, positions = chosen[:, None], positions[:, -1:] + 1
-        return [self._sample(row) for row in range(len(self._keys))]
 
     def _take(self, row: int, token: int, nats: float) -> None:
         self._ids[row].append(token)
