@@ -269,7 +269,10 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "neither": ({"private_test_cases": "?"}, "is neither JSON nor base64"),
     "not zlib": ({"private_test_cases": pickled("[]", squeeze=False)}, "cannot be decompressed"),
-    "cut off": ({"private_test_cases": packed([]).rstrip("=")[:-8]}, "cut off|cannot be decompressed"),
+    "cut off": (
+        {"private_test_cases": base64.b64encode(base64.b64decode(packed([1] * 99))[:-4]).decode()},
+        "is cut off",
+    ),
     "code": (
         {"private_test_cases": pickled(Canary())},
         "a pickle with the opcode .*; only a text is accepted",
@@ -278,7 +281,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "number": ({"private_test_cases": pickled(1)}, "a pickle with the opcode BININT1"),
     "no pickle": (
         {"private_test_cases": base64.b64encode(zlib.compress(b"[]")).decode()},
-        "is no pickle|a pickle with the opcode EMPTY_LIST|with the opcode",
+        "is no pickle",
     ),
     "two texts": (
         {"private_test_cases": base64.b64encode(zlib.compress(b"\x80\x04\x8c\x02[]\x8c\x02[].")).decode()},
@@ -292,7 +295,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_malformed_line_is_named(name: str, tmp_path: Path) -> None:
     changes, words = MALFORMED[name]
     path = write_lines(
-        tmp_path / "l.jsonl", [live_task("good", SUMS[:2]), live_task("bad", SUMS[:2], **changes)]
+        tmp_path / "l.jsonl", [live_task("good", SUMS[:2]), {**live_task("bad", SUMS[:2]), **changes}]
     )
     with pytest.raises(AnchorsError, match=words) as caught:
         read_livecodebench(path)

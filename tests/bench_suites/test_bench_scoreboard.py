@@ -118,7 +118,7 @@ def test_limit_takes_the_first(root: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
     """The last task of the second batch keeps the run busy while it is killed."""
-    slow = "def add_110(x):\n    import time\n    time.sleep(6)\n    return x + 110\n"
+    slow = "def add_110(x):\n    import time\n    time.sleep(4)\n    return x + 110\n"
     pack = answer_pack(tmp_path / "slow.planck", adding(SOLVED) + slow)
     command = [sys.executable, "-m", "pytest_anchorgate.cli", "bench", "--pack", str(pack), "--threads", "1"]
     command += ["--suite", "mbpp100", "--mbpp", str(root / "mbpp.jsonl"), "-o", str(tmp_path / "out")]
