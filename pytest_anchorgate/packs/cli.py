@@ -1,4 +1,4 @@
-"""`anchorgate pack build | inspect | diff`."""
+"""`anchorgate pack build | inspect | diff | lineage`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACK = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(cls=HouseGroup)
 def pack() -> None:
-    """Build packs, look inside of them, compare two."""
+    """Build packs, look inside of them, compare two, trace where one comes from."""
 
 
 @pack.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
@@ -103,4 +103,35 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
         result = diffing.diff(a, b)
     click.echo(json.dumps(result.to_json(), indent=2) if as_json else diffing.render(result))
     if not result.identical:
+        raise SystemExit(1)
+
+
+@pack.command()
+@click.argument("child", type=_PACK)
+@click.argument("parent", type=_PACK)
+@click.option(
+    "--adapter",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The LoRA adapter with which it was made: merged again and compared bit for bit.",
+)
+@click.option("--scale", metavar="S", help="Of the adapter (default: the one that the child names, else 1).")
+@click.option("--rank", type=click.IntRange(1), metavar="R", help="Of the adapter, if only this is known.")
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead of lines.")
+def lineage(
+    child: Path, parent: Path, adapter: Path | None, scale: str | None, rank: int | None, as_json: bool
+) -> None:
+    """Tell from the weights whether CHILD was made from PARENT.
+
+    Exit status: 0 if it was, or nothing speaks against it; 1 if it was not; 4 if something cannot be used.
+    """
+    from pytest_anchorgate.packs import lineage as tracing
+
+    with (
+        one_line_errors(PackFormatError, PackSourceError),
+        progress.task(f"comparing {child.name}", child.stat().st_size) as advance,
+    ):
+        found = tracing.lineage(child, parent, adapter=adapter, scale=scale, rank=rank, advance=advance)
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else tracing.render(found))
+    if not found.good:
         raise SystemExit(1)

@@ -73,8 +73,10 @@ class SweepPlan:
     any_scale: bool = False
 
     def tasks(self) -> dict[str, Sequence[Anchor]]:
-        """The tasks by group."""
-        return dict(zip(GROUPS, (self.anchors, self.sentinels, self.heldout), strict=True))
+        """The tasks by group; one that is an anchor is asked as an anchor alone."""
+        own = {anchor.task_id for anchor in self.anchors}
+        others = ([t for t in group if t.task_id not in own] for group in (self.sentinels, self.heldout))
+        return dict(zip(GROUPS, (self.anchors, *others), strict=True))
 
 
 def run_sweep(

@@ -218,12 +218,23 @@ def test_two_sweeps_in_one_folder_are_refused(shop):
 
 def test_tasks_that_cannot_be_told_apart_are_refused(shop):
     plan = plan_of(shop)
-    with pytest.raises(SurgeryError, match="T/kept is among the anchors and the heldout; leave one out"):
-        run_sweep(replace(plan, heldout=plan.anchors), evaluate_pack=Scripted())
+    with pytest.raises(SurgeryError, match="T/watched is among the sentinels and the heldout; leave one out"):
+        run_sweep(replace(plan, heldout=plan.sentinels), evaluate_pack=Scripted())
     with pytest.raises(SurgeryError, match="a sweep without anchors protects nothing"):
         run_sweep(replace(plan, anchors=()), evaluate_pack=Scripted())
     with pytest.raises(SurgeryError, match="T/x is required and no anchor of the set"):
         run_sweep(replace(plan, required=frozenset({"T/x"})), evaluate_pack=Scripted())
+
+
+def test_an_anchor_is_asked_once_and_as_an_anchor(shop):
+    plan = plan_of(shop, scales=())
+    plan = replace(plan, sentinels=[*plan.sentinels, *plan.anchors], heldout=plan.anchors)
+    sweep = run_sweep(plan, evaluate_pack=Scripted(PARENT))
+    assert {group: list(held) for group, held in sweep.points[0].held.items()} == {
+        "anchors": ["T/kept"],
+        "sentinels": ["T/watched"],
+        "heldout": [],
+    }
 
 
 def point(scale, anchors, sentinels, heldout):
