@@ -170,7 +170,11 @@ def generate_all(
 def judge_all(
     tasks: Sequence[Anchor], completions: Sequence[Generated], pack_sha256: str, judge_answer: Judge = judge
 ) -> list[TaskResult]:
-    """Verifies one completion a task, several at a time."""
+    """Verifies one completion a task, several at a time.
+
+    An "error" is the sandbox's own failure, such as a machine too busy to start its processes in time, and says
+    nothing about the answer: it is tried once more when the others are done, one at a time.
+    """
 
     def one(task: Anchor, generated: Generated) -> TaskResult:
         if generated.finish_reason == NO_COMPLETION:
@@ -191,7 +195,11 @@ def judge_all(
         )
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return list(pool.map(one, tasks, completions))
+        results = list(pool.map(one, tasks, completions))
+    return [
+        one(task, generated) if result.status == "error" else result
+        for task, generated, result in zip(tasks, completions, results, strict=True)
+    ]
 
 
 def _generate(request: Request, timeout: float, listener: Listener) -> Generation:
