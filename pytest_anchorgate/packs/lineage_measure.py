@@ -104,4 +104,5 @@ def _spacing(bits: BF16Bits) -> npt.NDArray[np.float32]:
 def _ordered(bits: BF16Bits) -> npt.NDArray[Any]:
     """Integers in the order of the values, neighbours one apart, -0 and +0 equal."""
     magnitude = (bits & _MAGNITUDE).astype(np.int32)
-    return np.where(bits & ~_MAGNITUDE, -magnitude, magnitude)
+    ordered: npt.NDArray[Any] = np.where(bits & ~_MAGNITUDE, -magnitude, magnitude)
+    return ordered
