@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pytest_anchorgate.surgery.encoding import Encoded
@@ -67,5 +68,15 @@ def _assemble(rows: Sequence[Encoded], device: torch.device) -> MicroBatch:
         labels.append(row.labels.astype(np.int64))
         kinds.append(np.full(count, _KINDS[row.row.kind]))
         entries.append(np.arange(row.offset, row.offset + count))
-    tensors = (torch.from_numpy(np.concatenate(parts)).to(device) for parts in (at, labels, kinds, entries))
-    return MicroBatch(torch.from_numpy(ids).to(device), *tensors, rows=tuple(rows))
+
+    def joined(parts: list[npt.NDArray[np.int64]]) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts)).to(device)
+
+    return MicroBatch(
+        ids=torch.from_numpy(ids).to(device),
+        at=joined(at),
+        labels=joined(labels),
+        kinds=joined(kinds),
+        entries=joined(entries),
+        rows=tuple(rows),
+    )

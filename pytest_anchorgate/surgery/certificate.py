@@ -20,6 +20,7 @@ import torch
 
 from pytest_anchorgate.surgery.batches import micro_batches
 from pytest_anchorgate.surgery.encoding import Encoded
+from pytest_anchorgate.surgery.errors import SurgeryError
 from pytest_anchorgate.surgery.forward import label_logits
 from pytest_anchorgate.surgery.losses import divergence, margins
 from pytest_anchorgate.surgery.reference_cache import Reference
@@ -71,6 +72,9 @@ def check(
 
     Returns:
         One check a row, in the order of `rows`.
+
+    Raises:
+        SurgeryError: a logit is NaN or infinite.
     """
     found: dict[int, RowCheck] = {}
     with torch.no_grad():
@@ -80,6 +84,10 @@ def check(
             nll = log_z - logits.gather(1, batch.labels[:, None])[:, 0]
             kl = divergence(logits, log_z, reference, batch.entries)
             values = torch.stack([margins(logits, batch.labels), nll, kl]).double().cpu().numpy()
+            if not np.isfinite(values).all():
+                raise SurgeryError(
+                    "the logits are not finite: a broken parent, or a far too high optimizer.lr"
+                )
             chosen = logits.argmax(-1).cpu().numpy()
             begin = 0
             for row in batch.rows:

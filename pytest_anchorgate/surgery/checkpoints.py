@@ -64,7 +64,7 @@ class Checkpoints:
         found = (_FOLDER.fullmatch(path.name) for path in self._folder.iterdir())
         return sorted(int(match[1]) for match in found if match)
 
-    def save(self, checkpoint: Checkpoint, write_adapter: Callable[[Path], None] = lambda _: None) -> None:
+    def save(self, checkpoint: Checkpoint, write_adapter: Callable[[Path], object] = lambda _: None) -> None:
         """Writes a checkpoint beside the others, then removes the oldest.
 
         Args:

@@ -63,22 +63,26 @@ def restore(params: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, torc
             parameter.copy_(tensors[name])
 
 
+def rounded(tensors: Mapping[str, torch.Tensor], dtype: str) -> dict[str, torch.Tensor]:
+    """The tensors in "float32" or "bfloat16", to nearest, ties to even."""
+    return {name: tensor.to(_DTYPES[dtype]) for name, tensor in tensors.items()}
+
+
 def write_adapter(
-    folder: Path, model: peft.PeftModel, tensors: Mapping[str, torch.Tensor], identity: str, dtype: str
+    folder: Path, model: peft.PeftModel, tensors: Mapping[str, torch.Tensor], identity: str
 ) -> None:
     """Writes adapter_config.json and adapter_model.safetensors, the tensors first.
 
     Args:
         folder: exists.
         model: for its configuration.
-        tensors: float32, as `snapshot` gives them.
+        tensors: by the names that `parameters` gives.
         identity: of the parent, which becomes the base model's name.
-        dtype: "float32", or "bfloat16" (rounded to nearest, ties to even).
 
     Raises:
         OSError: they cannot be written.
     """
-    stored = {name: tensor.to(_DTYPES[dtype]).contiguous() for name, tensor in sorted(tensors.items())}
+    stored = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
     with writing_beside(folder / ADAPTER_TENSORS) as file:
         file.write(safetensors.torch.save(stored, {"format": "pt"}))
     config = {**model.peft_config["default"].to_dict(), "inference_mode": True}

@@ -61,8 +61,8 @@ def conclude(
     """
     certified = {one.task_id for one in checks["anchors"] if one.certified}
     lost = [task for task in state.watch.held if task not in certified]
-    sums = {name: summary(found) for name, found in checks.items()}
-    ended = {
+    sums: dict[str, Any] = {name: summary(found) for name, found in checks.items()}
+    ended: dict[str, Any] = {
         "steps": state.step,
         "planned": facts["steps"],
         "adapter_step": state.watch.certified_step if state.stopped else state.step,

@@ -21,7 +21,7 @@ from pytest_anchorgate.surgery.config import TrainSettings
 from pytest_anchorgate.surgery.encoding import Encoded
 from pytest_anchorgate.surgery.errors import SurgeryError
 from pytest_anchorgate.surgery.logbook import Logbook
-from pytest_anchorgate.surgery.lora import restore, snapshot, write_adapter
+from pytest_anchorgate.surgery.lora import restore, rounded, snapshot, write_adapter
 from pytest_anchorgate.surgery.losses import KlWeight
 from pytest_anchorgate.surgery.outcome import Outcome, conclude
 from pytest_anchorgate.surgery.prepare import Ready, prepare, read_material
@@ -156,10 +156,10 @@ class _Run:
         self._listener.check(state.step, found["anchors"], state.watch)
 
     def _last_checks(self, state: RunState) -> dict[str, list[RowCheck]]:
-        """Writes the adapter, which after an early stop is an earlier one, and rates it."""
+        """Writes the adapter, which after an early stop is an earlier one, and rates it as it stands in the file."""
         if state.stopped:
             restore(self._ready.params, state.certified)
-        self._write_adapter(self._folder.path)
+        restore(self._ready.params, self._write_adapter(self._folder.path))
         material = self._ready.material
         return {
             "anchors": self._rate(material.anchors),
@@ -176,10 +176,11 @@ class _Run:
         checkpoint = to_checkpoint(state, self._ready.params, self._stepper.optimizer, self._facts)
         self._checkpoints.save(checkpoint, self._write_adapter)
 
-    def _write_adapter(self, folder: Path) -> None:
+    def _write_adapter(self, folder: Path) -> dict[str, torch.Tensor]:
         ready = self._ready
-        tensors = snapshot(ready.params)
-        write_adapter(folder, ready.model, tensors, ready.parent.identity, self._settings.adapter_dtype)
+        tensors = rounded(snapshot(ready.params), self._settings.adapter_dtype)
+        write_adapter(folder, ready.model, tensors, ready.parent.identity)
+        return tensors
 
     def _preview(self) -> None:
         rows = self._stepper.rows(0)
