@@ -16,7 +16,7 @@ from typing import Any
 
 def unpack(packed: str) -> Any:
     """What `pack` packed: JSON, squeezed, because a source may only be so long."""
-    return json.loads(zlib.decompress(base64.b85decode(packed)))
+    return json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
 def same_output(got: object, wanted: str) -> bool:

@@ -26,6 +26,8 @@ from pytest_anchorgate.sandbox import Verdict, verify
 __all__ = ["judge_problem"]
 
 _ENTRY = "answer"
+# How the sandbox begins what it says of the last of `_tests`; people count the tests of the task.
+_LOOP_FAILED = "test 3 failed: "
 # As the published evaluation allows for each test.
 _SECONDS_A_TEST = 6
 # Several tests share a pair of processes. The first runs alone: most wrong answers end there, the endless ones too.
@@ -66,7 +68,7 @@ def _judge(problem: Problem, program: str, require: str | None) -> Verdict:
         verdict = verify(
             program,
             entry_point=_ENTRY,
-            check=_check(packed, "same_value" if problem.function else "same_output"),
+            tests=_tests(packed, "same_value" if problem.function else "same_output"),
             cpu_seconds=seconds,
             wall_seconds=2 * seconds + _GRACE_SECONDS,
             min_calls=len(tests),
@@ -76,7 +78,8 @@ def _judge(problem: Problem, program: str, require: str | None) -> Verdict:
             number = min(done + max(verdict.calls, 1), len(problem.tests))
             if verdict.status in ("timeout", "killed"):
                 number = done + verdict.calls + 1  # the call that it happened in did not come back
-            return replace(verdict, reason=f"test {number} of {len(problem.tests)}: {verdict.reason}")
+            said = verdict.reason.removeprefix(_LOOP_FAILED)
+            return replace(verdict, reason=f"test {number} of {len(problem.tests)}: {said}")
         done += len(tests)
     return replace(verdict, reason=f"all {done} tests")
 
@@ -99,15 +102,16 @@ def _program(problem: Problem, code: str) -> str:
     return f"{_source(livecode_program)}\n\n_SOURCE = {code!r}\n\n\n{ending}"
 
 
-def _check(packed: str, same: str) -> str:
+def _tests(packed: str, same: str) -> tuple[str, ...]:
+    """The comparison, the data and the loop, each a source of its own: a failure is described from its source."""
     return (
-        f"{_source(livecode_compare)}\n\n_TESTS = {packed!r}\n\n\n"
-        "def check(candidate):\n"
-        "    for given, wanted in unpack(_TESTS):\n"
-        "        got = candidate(given)\n"
-        f"        if not {same}(got, wanted):\n"
-        "            assert got == wanted\n"
-        "            raise AssertionError('not the same')\n"
+        _source(livecode_compare),
+        f"_TESTS = {packed!r}",
+        "for given, wanted in unpack(_TESTS):\n"
+        f"    got = {_ENTRY}(given)\n"
+        f"    if not {same}(got, wanted):\n"
+        "        assert got == wanted\n"
+        "        raise AssertionError('not the same')\n",
     )
 
 
@@ -128,7 +132,7 @@ def _packed(tests: Sequence[Case]) -> Iterator[tuple[str, Sequence[Case]]]:
 
 def _pack(tests: Sequence[Case]) -> str:
     text = json.dumps([[test.given, test.wanted] for test in tests])
-    return base64.b85encode(zlib.compress(text.encode())).decode("ascii")
+    return base64.b64encode(zlib.compress(text.encode())).decode("ascii")
 
 
 @functools.cache
