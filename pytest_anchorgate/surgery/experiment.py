@@ -13,7 +13,6 @@ an attempt of its own, share the parent's results and the row sets.
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from pytest_anchorgate.packs.resolve import resolve_pack
 from pytest_anchorgate.surgery.attempts import Attempt, append, read_ledger
 from pytest_anchorgate.surgery.errors import SurgeryError
 from pytest_anchorgate.surgery.experiment_data import build_rows
+from pytest_anchorgate.surgery.experiment_pack import swept_scale, train_adapter
 from pytest_anchorgate.surgery.experiment_plan import BASE, AttemptSpec, Plan, attempts_behind
 from pytest_anchorgate.surgery.experiment_record import Finished, attempt_record
 from pytest_anchorgate.surgery.history import begin_ledger
@@ -222,59 +222,23 @@ class Experiment:
         folder = self._folder(name, seed)
         folder.mkdir(parents=True, exist_ok=True)
         parent = self.pack(spec.parent)
-        adapter = self._train(name, spec, seed, parent)
-        scale = self._swept_scale(spec, parent, adapter, folder) if spec.scales else "1"
-        merge_adapter(parent, adapter, folder / "pack.planck", scale)
-
-    def _train(self, name: str, spec: AttemptSpec, seed: int, parent: Path) -> Path:
-        # torch takes seconds to import, which a process that finds everything done does not need.
-        from pytest_anchorgate.surgery.run_folder import RunFolder
-        from pytest_anchorgate.surgery.train_progress import LineListener
-        from pytest_anchorgate.surgery.trainer import train
-
-        run = RunFolder(self._folder(name, seed) / "train")
-        if run.finished:
-            return run.path
-        settings = self.plan.settings_of(name)
-        machine = (
-            settings.machine
-            if self.where.device is None
-            else replace(settings.machine, device=self.where.device)
-        )
+        rows = [self.rows(part) for part in spec.rows]
         settings = replace(
-            settings,
+            self.plan.settings_of(name),
             parent=str(parent.absolute()),
-            rows=tuple(self.rows(part).path.absolute() for part in spec.rows),
+            rows=tuple(file.path.absolute() for file in rows),
             seed=seed,
-            machine=machine,
         )
-        progress.say(f"training {name}, seed {seed}")
-        train(settings, run, LineListener(_line), resume=run.settings.exists())
-        return run.path
-
-    def _swept_scale(self, spec: AttemptSpec, parent: Path, adapter: Path, folder: Path) -> str:
-        from pytest_anchorgate.surgery.sweep import SweepPlan, run_sweep
-        from pytest_anchorgate.surgery.sweep_choice import Point, Sweep
-
-        splits = {row.task_id: row.split for part in spec.rows for row in self.rows(part)}
-        before = self.results(spec.parent)
-        plan = SweepPlan(
-            parent=parent,
-            adapter=adapter,
-            folder=folder / "sweep",
-            anchors=[task.anchor for task in self.tasks if task.gate],
-            sentinels=[task.anchor for task in self.tasks if splits.get(task.task_id) == "sentinel"],
-            heldout=[task.anchor for task in self.tasks if splits.get(task.task_id) == "heldout"],
-            scales=spec.scales,
-            drafts=drafts_of(before),
-            threads=self.where.threads,
-        )
-
-        def told(point: Point, sweep: Sweep) -> None:
-            lost = len(sweep.summary(point).lost_anchors)
-            progress.say(f"{folder.name}: scale {point.scale}: {point.failure or f'{lost} anchors lost'}")
-
-        return run_sweep(plan, on_point=told).choice.scale
+        if self.where.device is not None:
+            settings = replace(settings, machine=replace(settings.machine, device=self.where.device))
+        adapter = train_adapter(settings, folder / "train", f"{name}, seed {seed}")
+        scale = "1"
+        if spec.scales:
+            drafts = drafts_of(self.results(spec.parent))
+            scale = swept_scale(
+                parent, adapter, folder, spec.scales, self.tasks, rows, drafts, self.where.threads
+            )
+        merge_adapter(parent, adapter, folder / "pack.planck", scale)
 
     def _results(self, name: str, seed: int, pack: Path) -> dict[str, TaskResult]:
         folder = self._pack_folder(name, seed)
@@ -340,7 +304,3 @@ class Experiment:
         locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / f"{name}.lock"):
             yield
-
-
-def _line(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

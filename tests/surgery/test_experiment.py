@@ -45,7 +45,9 @@ attempts:
     rows: [v1, kept]
     seeds: [3]
     note: the parent's own answers in the mix
-    train: {{{HOT}, losses: {{retain_ce: 4, kl: 0}}, {MACHINE}}}
+    train:
+      {{epochs: 8, lora: {{rank: 8, alpha: 32}}, optimizer: {{lr: 3e-3}}, certificate: {{stop: false}}, {MACHINE},
+       losses: {{retain_ce: 4, kl: 0}}}}
   rescued:
     rows: [v1]
     scales: ["0.05", "1"]
