@@ -21,9 +21,9 @@ from pytest_anchorgate.surgery.rows import load_rows
 if TYPE_CHECKING:
     from small_organ import Learned
 
-# Ten tasks of a made-up MBPP: the organ knows the first five's functions and none of these prompts.
-BODIES = ["a + 3", "a - 3", "a * 3", "a + 4", "a - 4", "a * 4", "a + 5", "a - 5", "a * 5", "a + 6"]
-NUMBERS = range(11, 21)
+# Five tasks of a made-up MBPP, none of which the organ knows. With 30 % held out, MBPP/13 is.
+BODIES = ["a + 3", "a - 3", "a * 3", "a + 4", "a - 4"]
+NUMBERS = range(11, 16)
 HOT = "epochs: 4, lora: {rank: 8, alpha: 32}, optimizer: {lr: 1e-2}, certificate: {stop: false}"
 MACHINE = "machine: {device: cpu, threads: 1}"
 PLAN = f"""\
@@ -140,11 +140,11 @@ def test_the_record_says_what_was_done(ran: tuple[Path, Result]) -> None:
     assert hot["settings"]["trainable"] == 2 * 8 * (2 * (128 + 128) + 2 * (128 + 64))
     assert hot["pack"]["tensors_changed"] == 8
     assert float(hot["training"]["final_loss"]) > 0
-    assert hot["scores"]["mbpp100"]["of"] == 10
+    assert hot["scores"]["mbpp100"]["of"] == 5
     assert all((ran[0] / "run" / name).exists() for name in hot["files"])
     rows = load_rows(ran[0] / "run" / "data" / "v1.jsonl")
     heldout = {row.task_id for row in rows if row.split == "heldout"}
-    assert heldout
+    assert heldout == {"MBPP/13"}
     assert hot["settings"]["rows"] == len(rows) - len(heldout)
     assert hot["comparisons"]["held out"]["tasks"] == len(heldout)
     child = measured(ran[0])["child"].attempt
