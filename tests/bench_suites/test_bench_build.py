@@ -14,7 +14,13 @@ from pytest_anchorgate.anchors import load_anchors
 from pytest_anchorgate.bench import build as building
 from pytest_anchorgate.bench.evaluate import TaskResult
 
-ZERO = "def zero(x):\n    return x\n"
+NAMES = ["zero", "one", "two", "three", "four", "five"]
+HUMANEVAL = ("--suite", "humaneval")
+BOTH = (*HUMANEVAL, "--suite", "mbpp100")
+
+
+def solving(*numbers: int) -> str:
+    return "".join(f"def {NAMES[n]}(x):\n    return x + {n}\n" for n in numbers)
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +32,26 @@ def no_files_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("build")
-    answer_pack(root / "three.planck", adding([11, 50]) + ZERO)
-    answer_pack(root / "more.planck", adding([11, 50, 60]) + ZERO)
-    answer_pack(root / "less.planck", adding([11, 60]) + ZERO)
+    answer_pack(root / "three.planck", adding([11]) + solving(0, 1, 4))
+    answer_pack(root / "more.planck", solving(0, 1, 4, 5))
+    answer_pack(root / "less.planck", solving(0, 1, 5))
     answer_pack(root / "none.planck", "def other():\n    pass\n")
     write_mbpp(root / "mbpp.jsonl")
-    write_humaneval(root / "humaneval.jsonl", ["zero", "one"])
+    write_humaneval(root / "humaneval.jsonl", NAMES)
     return root
 
 
-def build(root: Path, output: Path, *args: object, pack: str = "three", code: int = 0) -> Any:
+def build(
+    root: Path,
+    output: Path,
+    *args: object,
+    pack: str = "three",
+    code: int = 0,
+    suites: tuple[str, ...] = HUMANEVAL,
+) -> Any:
     files = ("--humaneval", root / "humaneval.jsonl", "--mbpp", root / "mbpp.jsonl")
     common = ("anchors", "build", "--pack", root / f"{pack}.planck", "--threads", 1, "-o", output)
-    return anchorgate(*common, *files, *args, code=code)
+    return anchorgate(*common, *files, *suites, *args, code=code)
 
 
 def provenance(output: Path) -> dict[str, Any]:
@@ -66,19 +79,19 @@ def altered(monkeypatch: pytest.MonkeyPatch, changes: dict[tuple[int, str], dict
 
 def test_what_the_pack_solves_becomes_anchors(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
-    result = build(root, out)
-    solved = ["HumanEval/0", "MBPP/11", "MBPP/50"]
+    result = build(root, out, suites=())
+    solved = ["HumanEval/0", "HumanEval/1", "HumanEval/4", "MBPP/11"]
     assert ids(out) == solved
     written = load_anchors(out / "anchors.jsonl")
-    assert "3 anchors of 102 tasks (99 failed, 0 unstable)" in result.stdout
+    assert "4 anchors of 106 tasks (102 failed, 0 unstable)" in result.stdout
     assert written.digest in result.stdout
     said = provenance(out)
     assert said["anchors_digest"] == written.digest
     assert said["anchors"] == solved
-    assert len(said["failed"]) == 99
+    assert len(said["failed"]) == 102
     assert (said["unstable"], said["dropped"]) == ({}, [])
     assert [(suite["name"], suite["tasks"]) for suite in said["suites"]] == [
-        ("humaneval", 2),
+        ("humaneval", 6),
         ("mbpp100", 100),
     ]
     assert said["pack"]["name"] == "three.planck"
@@ -90,10 +103,10 @@ def test_what_the_pack_solves_becomes_anchors(root: Path, tmp_path: Path) -> Non
 
 
 def test_one_suite_and_the_same_bytes_again(root: Path, tmp_path: Path) -> None:
-    build(root, tmp_path, "--suite", "mbpp100")
-    assert ids(tmp_path) == ["MBPP/11", "MBPP/50"]
+    build(root, tmp_path)
+    assert ids(tmp_path) == ["HumanEval/0", "HumanEval/1", "HumanEval/4"]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    build(root, tmp_path, "--suite", "mbpp100")
+    build(root, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -101,17 +114,17 @@ def test_what_differs_the_second_time_is_left_out(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: dict[tuple[int, str], dict[str, Any]] = {
-        (2, "MBPP/11"): {"status": "timeout", "reason": "used more than 10 s"},
+        (2, "HumanEval/1"): {"status": "timeout", "reason": "used more than 10 s"},
         (2, "HumanEval/0"): {"token_ids": (1, 2)},
     }
     altered(monkeypatch, changes)
     result = build(root, tmp_path)
-    assert ids(tmp_path) == ["MBPP/50"]
+    assert ids(tmp_path) == ["HumanEval/4"]
     unstable = provenance(tmp_path)["unstable"]
-    assert set(unstable) == {"MBPP/11", "HumanEval/0"}
-    assert unstable["MBPP/11"].endswith("timeout: used more than 10 s")
+    assert set(unstable) == {"HumanEval/1", "HumanEval/0"}
+    assert unstable["HumanEval/1"].endswith("timeout: used more than 10 s")
     assert "unstable, left out: HumanEval/0: the second answer is another" in result.stdout
-    assert "(99 failed, 2 unstable)" in result.stdout
+    assert "(3 failed, 2 unstable)" in result.stdout
 
 
 def test_only_what_was_solved_is_asked_again(
@@ -127,23 +140,23 @@ def test_only_what_was_solved_is_asked_again(
 
     monkeypatch.setattr(building, "evaluate", counting)
     build(root, tmp_path)
-    assert asked == [102, 3]
+    assert asked == [6, 3]
 
 
 @pytest.mark.parametrize("look", [1, 2])
 def test_what_cannot_be_judged_writes_nothing(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
 ) -> None:
-    altered(monkeypatch, {(look, "MBPP/11"): {"status": "error", "reason": "the judge died"}})
+    altered(monkeypatch, {(look, "HumanEval/1"): {"status": "error", "reason": "the judge died"}})
     line = only_line(build(root, tmp_path / "set", code=11))
-    assert "MBPP/11: error: the judge died" in line
+    assert "HumanEval/1: error: the judge died" in line
     assert not (tmp_path / "set").exists()
 
 
 def test_a_set_may_grow(root: Path, tmp_path: Path) -> None:
     build(root, tmp_path)
     build(root, tmp_path, pack="more")
-    assert ids(tmp_path) == ["HumanEval/0", "MBPP/11", "MBPP/50", "MBPP/60"]
+    assert ids(tmp_path) == ["HumanEval/0", "HumanEval/1", "HumanEval/4", "HumanEval/5"]
     assert provenance(tmp_path)["dropped"] == []
 
 
@@ -151,48 +164,48 @@ def test_a_set_shrinks_only_with_a_reason_that_is_kept(root: Path, tmp_path: Pat
     build(root, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     line = only_line(build(root, tmp_path, pack="less", code=4))
-    assert "holds MBPP/50, which the new set would not hold" in line
+    assert "holds HumanEval/4, which the new set would not hold" in line
     assert "--reason" in line
     only_line(build(root, tmp_path, "--reason", "  ", pack="less", code=4))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
-    result = build(root, tmp_path, "--reason", "the new product does not add 50", pack="less")
-    assert "given up: MBPP/50: the new product" in result.stdout
-    assert ids(tmp_path) == ["HumanEval/0", "MBPP/11", "MBPP/60"]
+    result = build(root, tmp_path, "--reason", "the new product does not need four", pack="less")
+    assert "given up: HumanEval/4: the new product" in result.stdout
+    assert ids(tmp_path) == ["HumanEval/0", "HumanEval/1", "HumanEval/5"]
     first = provenance(tmp_path)["dropped"]
     assert [(drop["task_ids"], drop["reason"]) for drop in first] == [
-        (["MBPP/50"], "the new product does not add 50")
+        (["HumanEval/4"], "the new product does not need four")
     ]
-    build(root, tmp_path, "--reason", "nor 60", pack="three")
+    build(root, tmp_path, "--reason", "nor five", pack="three")
     drops = provenance(tmp_path)["dropped"]
     assert drops[:1] == first
-    assert drops[1]["task_ids"] == ["MBPP/60"]
+    assert drops[1]["task_ids"] == ["HumanEval/5"]
     assert drops[1]["pack"] == provenance(tmp_path)["pack"]["identity"]
 
 
 def test_what_is_not_even_asked_is_told_before_the_work(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(root, tmp_path)
+    build(root, tmp_path, suites=BOTH)
 
     def work(*_: Any, **__: Any) -> None:
         raise AssertionError
 
     monkeypatch.setattr(building, "evaluate", work)
-    line = only_line(build(root, tmp_path, "--suite", "mbpp100", code=4))
-    assert "holds HumanEval/0" in line
+    line = only_line(build(root, tmp_path, code=4))
+    assert "holds MBPP/11, which" in line
 
 
 def test_an_anchor_in_other_words_is_not_the_same(root: Path, tmp_path: Path) -> None:
     build(root, tmp_path)
     path = tmp_path / "anchors.jsonl"
-    path.write_text(path.read_text().replace("assert add_11(-11) == 0", "assert add_11(-10) == 1"))
-    assert "holds MBPP/11, which" in only_line(build(root, tmp_path, code=4))
+    path.write_text(path.read_text().replace("assert candidate(1) == 2", "assert candidate(2) == 3"))
+    assert "holds HumanEval/1, which" in only_line(build(root, tmp_path, code=4))
 
 
 def test_a_pack_that_solves_nothing(root: Path, tmp_path: Path) -> None:
     line = only_line(build(root, tmp_path / "set", pack="none", code=4))
-    assert "none.planck solves none of the 102 tasks" in line
+    assert "none.planck solves none of the 6 tasks" in line
     assert not (tmp_path / "set").exists()
 
 
@@ -212,9 +225,9 @@ def test_a_damaged_provenance_file_is_not_overwritten(
 
 
 def test_bad_options_are_one_line(root: Path, tmp_path: Path) -> None:
-    line = only_line(build(root, tmp_path, "--suite", "mbpp", "--suite", "mbpp100", code=4))
+    line = only_line(build(root, tmp_path, suites=("--suite", "mbpp", "--suite", "mbpp100"), code=4))
     assert "part of mbpp" in line
-    assert "livecodebench" in only_line(build(root, tmp_path, "--suite", "livecodebench", code=4))
+    assert "livecodebench" in only_line(build(root, tmp_path, suites=("--suite", "livecodebench"), code=4))
     pack = root / "three.planck"
     assert "no file given" in only_line(
         anchorgate("anchors", "build", "--pack", pack, "--suite", "mbpp100", "-o", tmp_path, code=4)
