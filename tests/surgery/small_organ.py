@@ -136,6 +136,17 @@ def learned_pack(path: Path, architecture: str = "llama", most_steps: int = 600)
         labels[i, len(a) - 1 : len(a) + len(b) - 1] = torch.tensor(b)
     torch.manual_seed(0)
     model = load_parent(untrained).train()
+    threads = torch.get_num_threads()
+    # One thread does not wait for another that a busy machine has put aside.
+    torch.set_num_threads(1)
+    _learn(model, ids, labels, most_steps)
+    torch.set_num_threads(threads)
+    shapes = small_config(architecture).tensor_shapes()
+    weights = {name: t.detach().numpy() for name, t in model.state_dict().items() if name in shapes}
+    return write_small_pack(path, weights, architecture)
+
+
+def _learn(model: Any, ids: torch.Tensor, labels: torch.Tensor, most_steps: int) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(most_steps):
         logits = model(input_ids=ids, use_cache=False).logits.flatten(0, 1)
@@ -145,9 +156,6 @@ def learned_pack(path: Path, architecture: str = "llama", most_steps: int = 600)
         optimizer.step()
         if loss.item() < 1e-2:
             break
-    shapes = small_config(architecture).tensor_shapes()
-    weights = {name: t.detach().numpy() for name, t in model.state_dict().items() if name in shapes}
-    return write_small_pack(path, weights, architecture)
 
 
 @dataclass(frozen=True)
