@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CONFIG.yaml")
+@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.yaml")
 @click.option(
     "-o",
     "--output",

@@ -82,7 +82,7 @@ def test_an_interruption_says_how_to_go_on(
 
 
 def test_a_file_that_is_not_there_or_no_pack(settings_file: Write, tmp_path: Path) -> None:
-    refused(command(tmp_path / "none.yaml"), "none.yaml", "does not exist")
+    refused(command(tmp_path / "none.yaml"), "none.yaml: No such file")
     refused(
         command(settings_file(parent="nonsense"), "-o", tmp_path / "run"),
         "nonsense",
