@@ -46,7 +46,7 @@ attempts:
     seeds: [3]
     note: the parent's own answers in the mix
     train:
-      {{epochs: 8, lora: {{rank: 8, alpha: 32}}, optimizer: {{lr: 3e-3}}, certificate: {{stop: false}}, {MACHINE},
+      {{epochs: 24, lora: {{rank: 8, alpha: 32}}, optimizer: {{lr: 2e-3}}, certificate: {{stop: false}}, {MACHINE},
        losses: {{retain_ce: 4, kl: 0}}}}
   rescued:
     rows: [v1]
