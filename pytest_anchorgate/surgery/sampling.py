@@ -20,6 +20,8 @@ from pytest_anchorgate.surgery.encoding import Parent
 from pytest_anchorgate.surgery.model import load_parent
 from pytest_anchorgate.surgery.sampling_settings import Sample, SamplingSettings
 
+_FEW = 1024
+
 
 def open_model(pack: Path, device: str) -> transformers.PreTrainedModel:
     """The parent's weights for drawing: bfloat16 on a GPU, float32 on a CPU.
@@ -68,8 +70,7 @@ def draw(
         batch = _Batch(
             parent, keys, [encoded[index] for index, _ in keys], [limits[index] for index, _ in keys]
         )
-        samples += batch.run(model, settings, generator)
-        advance(len(keys))
+        samples += batch.run(model, settings, generator, advance)
     return sorted(samples, key=lambda sample: (sample.prompt, sample.number))
 
 
@@ -108,14 +109,23 @@ class _Batch:
         self._watchers = [CodeBlockWatcher() for _ in keys]
 
     def run(
-        self, model: transformers.PreTrainedModel, settings: SamplingSettings, generator: torch.Generator
+        self,
+        model: transformers.PreTrainedModel,
+        settings: SamplingSettings,
+        generator: torch.Generator,
+        advance: Callable[[int], None],
     ) -> list[Sample]:
+        """All answers, complete."""
         with torch.inference_mode():
-            self._grow(model, settings, generator)
+            self._grow(model, settings, generator, advance)
         return [self._sample(row) for row in range(len(self._keys))]
 
     def _grow(
-        self, model: transformers.PreTrainedModel, settings: SamplingSettings, generator: torch.Generator
+        self,
+        model: transformers.PreTrainedModel,
+        settings: SamplingSettings,
+        generator: torch.Generator,
+        advance: Callable[[int], None],
     ) -> None:
         device = model.device
         longest = max(map(len, self._prompts))
@@ -141,6 +151,7 @@ class _Batch:
             for row, token, nats in zip(living, chosen.tolist(), loss.tolist(), strict=True):
                 self._take(row, token, nats)
             stay = [place for place, row in enumerate(living) if not self._finish[row]]
+            advance(len(living) - len(stay))
             living = [living[place] for place in stay]
             if living and len(stay) < len(chosen):
                 kept = torch.tensor(stay, device=device)
@@ -180,7 +191,7 @@ def choose(
     Returns:
         Tokens, int64 [rows], and their untempered negative log-likelihoods in nats, float32 [rows].
     """
-    probabilities, order = torch.sort(torch.softmax(logits / settings.temperature, -1), descending=True)
+    probabilities, order = _largest(torch.softmax(logits / settings.temperature, -1), settings.top_p)
     # A token stays if what stands before it is not enough; the first always does.
     before = probabilities.cumsum(-1) - probabilities
     probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
@@ -188,3 +199,13 @@ def choose(
     tokens = order.gather(1, place)[:, 0]
     loss = -torch.log_softmax(logits, -1).gather(1, tokens[:, None])[:, 0]
     return tokens, loss
+
+
+def _largest(probabilities: torch.Tensor, mass: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Descending probabilities and their tokens, as many as are needed for `mass` in every row."""
+    few = min(_FEW, probabilities.shape[-1])
+    largest, order = probabilities.topk(few)
+    # Sorting the whole vocabulary costs more than the model itself on a CPU, and is hardly ever needed.
+    if few < probabilities.shape[-1] and bool((largest.sum(-1) < mass).any()):
+        return torch.sort(probabilities, descending=True)
+    return largest, order
