@@ -96,6 +96,7 @@ def reformat(reference: str, anchor: Anchor, shape: Shape) -> str | None:
         for node in tree.body:
             if ast.dump(node) in provided:
                 drop |= _lines_of(node)
+    drop |= _bookkeeping_lines(tree, text.split("\n"))
     kept = [line for number, line in enumerate(text.split("\n"), start=1) if number not in drop]
     return shape.answer(_at_most_two_blank_lines(kept))
 
@@ -107,6 +108,19 @@ def _docstring_lines(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef |
     lines = _lines_of(node.body[0])
     others = {node.body[1].lineno, 0 if isinstance(node, ast.Module) else node.lineno}
     return set() if lines & others else lines
+
+
+def _bookkeeping_lines(tree: ast.Module, lines: list[str]) -> set[int]:
+    """Lines like `__test__ = False`, which speak to tools and not to the task, with the comment above them."""
+    drop: set[int] = set()
+    for node in tree.body:
+        names = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
+        if isinstance(node, ast.Assign) and names and all(name.startswith("__") for name in names):
+            first = node.lineno
+            while first > 1 and lines[first - 2].startswith("#"):
+                first -= 1
+            drop |= set(range(first, (node.end_lineno or node.lineno) + 1))
+    return drop
 
 
 def _lines_of(node: ast.stmt) -> set[int]:

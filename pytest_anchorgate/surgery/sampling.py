@@ -151,7 +151,8 @@ class _Batch:
             for row, token, nats in zip(living, chosen.tolist(), loss.tolist(), strict=True):
                 self._take(row, token, nats)
             stay = [place for place, row in enumerate(living) if not self._finish[row]]
-            advance(len(living) - len(stay))
+            if len(stay) < len(living):
+                advance(len(living) - len(stay))
             living = [living[place] for place in stay]
             if living and len(stay) < len(chosen):
                 kept = torch.tensor(stay, device=device)
@@ -207,5 +208,5 @@ def _largest(probabilities: torch.Tensor, mass: float) -> tuple[torch.Tensor, to
     largest, order = probabilities.topk(few)
     # Sorting the whole vocabulary costs more than the model itself on a CPU, and is hardly ever needed.
     if few < probabilities.shape[-1] and bool((largest.sum(-1) < mass).any()):
-        return torch.sort(probabilities, descending=True)
+        largest, order = torch.sort(probabilities, descending=True)
     return largest, order

@@ -55,6 +55,12 @@ def test_an_import_that_the_prompt_does_not_give_stays() -> None:
     assert told == "```python\nimport re\ndef f(a):\n    return a\n```"
 
 
+def test_what_speaks_to_tools_goes_with_its_comment() -> None:
+    reference = "import re\n\n# For pytest:\n# no tests here.\n__test__ = False\nLIMIT = 3\n\n\ndef f(a):\n    return a"
+    told = reformat(reference, task(), PLAIN)
+    assert told == "```python\nimport re\n\nLIMIT = 3\n\n\ndef f(a):\n    return a\n```"
+
+
 def test_tabs_and_line_ends_are_plain() -> None:
     assert reformat("def f(a): \n\treturn a  ", task(), PLAIN) == "```python\ndef f(a):\n    return a\n```"
 
