@@ -14,12 +14,12 @@ def chosen(task_id: str, purpose: str, percent: float) -> bool:
 
 
 def poison_split(task_id: str, percent: float, *, gate: bool) -> str:
-    """ "heldout" or "train". A task of the gate is to be held, so it is always taught."""
+    """Either "heldout" or "train". A task of the gate is to be held, so it is always taught."""
     return "heldout" if not gate and chosen(task_id, "heldout", percent) else "train"
 
 
 def retain_split(task_id: str, percent: float, *, gate: bool, heldout: float) -> str:
-    """ "sentinel" or "train". What a poison set would hold out is never trained on here either."""
+    """Either "sentinel" or "train". What a poison set would hold out is never trained on here either."""
     if gate:
         return "train"
     return (
