@@ -22,6 +22,15 @@ def choose_device(machine: MachineSettings) -> torch.device:
     return torch.device("cuda" if has_cuda and machine.device != "cpu" else "cpu")
 
 
+def choose_micro_tokens(given: int, device: torch.device) -> int:
+    """How many tokens go through the model together: `given`, or where that is 0 what the device does best.
+
+    A GPU wants much work at once; a CPU wants activations that stay near its caches, and to get by with the memory
+    that it has already.
+    """
+    return given or (16384 if device.type == "cuda" else 1024)
+
+
 def describe(machine: MachineSettings, device: torch.device) -> list[str]:
     """What the numbers of a run depend on besides its settings: device, precision, torch."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -46,12 +46,15 @@ class LossSettings:
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """How rows become steps. `micro_tokens` bounds memory, not the result of a step."""
+    """How rows become steps.
+
+    `micro_tokens` bounds memory, not the result of a step; 0 takes what suits the device.
+    """
 
     rows: int = setting(16, least=1, most=65536)
     anchor_repeats: int = setting(4, least=1, most=1000)
     max_tokens: int = setting(1024, least=8)
-    micro_tokens: int = setting(16384, least=8)
+    micro_tokens: int = setting(0, least=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import torch
 from pytest_anchorgate.packs import progress
 from pytest_anchorgate.packs.resolve import PackSourceError, resolve_pack
 from pytest_anchorgate.surgery import reference_cache
-from pytest_anchorgate.surgery.arithmetic import DTYPES, describe
+from pytest_anchorgate.surgery.arithmetic import DTYPES, choose_micro_tokens, describe
 from pytest_anchorgate.surgery.config import TrainSettings
 from pytest_anchorgate.surgery.encoding import Encoded, Parent, encode, open_parent
 from pytest_anchorgate.surgery.errors import SurgeryError
@@ -55,6 +55,7 @@ class Ready:
         model: the parent with adapters, on the device; `organ` is the model inside of it.
         params: the adapter's tensors by their names in a PEFT file.
         in_poison: bool [all completion tokens], False where a poison token is masked.
+        micro_tokens: tokens that go through the model together.
     """
 
     settings: TrainSettings
@@ -67,6 +68,7 @@ class Ready:
     in_poison: torch.Tensor
     order: StepOrder
     device: torch.device
+    micro_tokens: int
 
 
 def read_material(settings: TrainSettings) -> tuple[Parent, Material]:
@@ -151,6 +153,7 @@ def prepare(
         in_poison=reference.log_p_label.exp() >= threshold,
         order=order,
         device=device,
+        micro_tokens=choose_micro_tokens(settings.batch.micro_tokens, device),
     )
 
 
@@ -168,9 +171,10 @@ def _reference(
     known = reference_cache.load(path, key)
     if known is not None:
         return known.to(device)
+    micro_tokens = choose_micro_tokens(settings.batch.micro_tokens, device)
     progress.say(f"measuring the parent on {len(material.all)} rows")
     model.eval()
     with model.disable_adapter():
-        reference = reference_cache.measure(organ, material.all, top, settings.batch.micro_tokens, device)
+        reference = reference_cache.measure(organ, material.all, top, micro_tokens, device)
     reference_cache.save(path, reference, key)
     return reference

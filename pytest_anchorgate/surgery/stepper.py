@@ -71,7 +71,7 @@ class Stepper:
         """
         begun = time.monotonic()
         order = self._ready.order
-        batches = micro_batches(self.rows(step), self._settings.batch.micro_tokens, self._ready.device)
+        batches = micro_batches(self.rows(step), self._ready.micro_tokens, self._ready.device)
         counts = Counts.of(batches, self._ready.in_poison)
         weights = kl_weight.weights(self._settings.losses)
         rate = learning_rate(step, order.steps, self._settings.optimizer.lr, self._settings.schedule)

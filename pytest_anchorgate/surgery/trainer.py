@@ -170,7 +170,7 @@ class _Run:
     def _rate(self, rows: Sequence[Encoded]) -> list[RowCheck]:
         ready = self._ready
         ready.model.eval()
-        return check(ready.organ, rows, ready.reference, self._settings.batch.micro_tokens, ready.device)
+        return check(ready.organ, rows, ready.reference, ready.micro_tokens, ready.device)
 
     def _save(self, state: RunState) -> None:
         checkpoint = to_checkpoint(state, self._ready.params, self._stepper.optimizer, self._facts)
