@@ -10,19 +10,19 @@ import click
 from pytest_anchorgate.anchors import AnchorsError, find_anchor_file, load_anchors
 from pytest_anchorgate.anchors_import import REPORT_IDS, select_tasks, write_anchors
 from pytest_anchorgate.anchors_official import OfficialFile, installed_humaneval, read_humaneval, read_mbpp
+from pytest_anchorgate.cli_house import HouseGroup, Lazy, Undecided, UserError
 
 __all__ = ["anchors"]
 
 
-class _UserError(click.ClickException):
-    exit_code = 4
+_LAZY = {
+    "build": Lazy(
+        "pytest_anchorgate.bench.build_cli", "build", "Write the tasks that a pack solves as anchors."
+    ),
+}
 
 
-class _Undecided(click.ClickException):
-    exit_code = 11
-
-
-@click.group()
+@click.group(cls=HouseGroup, lazy=_LAZY)
 def anchors() -> None:
     """Work with anchor sets."""
 
@@ -64,7 +64,7 @@ def import_official(
         files = _official_files(humaneval, mbpp)
         written = write_anchors(select_tasks(ids, files), directory, force=force)
     except AnchorsError as error:
-        raise _UserError(str(error)) from None
+        raise UserError(str(error)) from None
     for file in files.values():
         if not file.known:
             click.echo(f"note: {file.path} is not the published {file.suite} file, byte for byte", err=True)
@@ -78,7 +78,7 @@ def list_anchors(path: Path) -> None:
     try:
         found = load_anchors(path if path.is_file() else find_anchor_file(path))
     except AnchorsError as error:
-        raise _UserError(str(error)) from None
+        raise UserError(str(error)) from None
     width = max(len(anchor.task_id) for anchor in found)
     for anchor in found:
         checks = "check(candidate)" if anchor.check is not None else f"{len(anchor.tests)} tests"
@@ -107,7 +107,7 @@ def check(path: Path, min_score: float, jobs: int | None, verbose: bool) -> None
     try:
         found = load_anchors(path if path.is_file() else find_anchor_file(path))
     except AnchorsError as error:
-        raise _UserError(str(error)) from None
+        raise UserError(str(error)) from None
     # Imported late: the sandbox and the progress bar would slow the other commands down.
     from pytest_anchorgate.anchors_check import CheckImpossible, check_anchors
     from pytest_anchorgate.anchors_check_report import failed, result_lines, showing_progress
@@ -116,7 +116,7 @@ def check(path: Path, min_score: float, jobs: int | None, verbose: bool) -> None
         with showing_progress(len(found)) as done:
             reports = check_anchors(found, jobs or os.cpu_count() or 1, done)
     except CheckImpossible as error:
-        raise _Undecided(str(error)) from None
+        raise Undecided(str(error)) from None
     for line in result_lines(found, reports, min_score, verbose):
         click.echo(line)
     if failed(reports, min_score):

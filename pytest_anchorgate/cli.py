@@ -3,114 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pytest_anchorgate import __version__
+from pytest_anchorgate.cli_house import HouseGroup, Lazy, Undecided, UserError
 
 if TYPE_CHECKING:
     from pytest_anchorgate.baseline import Baseline
     from pytest_anchorgate.progress import LineProgress, RichProgress
 
-USAGE_ERROR = 4
-UNDECIDED = 11
 _LAZY = {
-    "pack": ("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
-    "sandbox": ("pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."),
-    "anchors": ("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
-    "verify": (
+    "pack": Lazy("pytest_anchorgate.packs.cli", "pack", "Build, inspect and compare packs."),
+    "sandbox": Lazy(
+        "pytest_anchorgate.sandbox.cli", "sandbox", "Explain how generated code is confined here."
+    ),
+    "anchors": Lazy("pytest_anchorgate.anchors_cli", "anchors", "Import and check anchor sets."),
+    "bench": Lazy(
+        "pytest_anchorgate.bench.cli", "bench", "Count the tasks of published suites that a pack solves."
+    ),
+    "surgery": Lazy(
+        "pytest_anchorgate.surgery.cli", "surgery", "Teach an organ without losing what it holds."
+    ),
+    "verify": Lazy(
         "pytest_anchorgate.receipt.cli",
         "verify",
         "Check that a receipt proves that a pack passes the gate.",
     ),
-    "verify-staged": (
+    "verify-staged": Lazy(
         "pytest_anchorgate.receipt.cli_staged",
         "verify_staged",
         "Check packs against the receipts beside them (for pre-commit).",
     ),
-    "diff": (
+    "diff": Lazy(
         "pytest_anchorgate.ratchet_cli",
         "diff",
         "Show what changed between two baselines, one line an anchor.",
     ),
-    "key": ("pytest_anchorgate.receipt.cli", "key", "Make the keys that sign receipts."),
-    "promote": (
+    "key": Lazy("pytest_anchorgate.receipt.cli", "key", "Make the keys that sign receipts."),
+    "promote": Lazy(
         "pytest_anchorgate.registry.cli",
         "promote",
         "Put a pack whose receipt follows into production.",
     ),
-    "revert": ("pytest_anchorgate.registry.cli", "revert", "Go back to the pack before, and verify it."),
-    "status": ("pytest_anchorgate.registry.cli", "status", "Say what is in production, and since when."),
+    "revert": Lazy("pytest_anchorgate.registry.cli", "revert", "Go back to the pack before, and verify it."),
+    "status": Lazy("pytest_anchorgate.registry.cli", "status", "Say what is in production, and since when."),
 }
 
 
-class WrongUsage(click.UsageError):
-    """click's own complaint about the command line."""
-
-    exit_code = USAGE_ERROR
-
-
-class UserError(click.ClickException):
-    """A mistake of the user: one line, exit status 4 as for pytest's usage errors."""
-
-    exit_code = USAGE_ERROR
-
-
-class Undecided(click.ClickException):
-    """Nothing could be found out: one line, exit status 11 as for the gate."""
-
-    exit_code = UNDECIDED
-
-
-class LazyGroup(click.Group):
-    """A group whose larger subcommands are imported on first use; usage errors exit with status 4."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, the lazy ones included."""
-        return sorted([*super().list_commands(ctx), *_LAZY])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The subcommand, imported now if it is a lazy one."""
-        if cmd_name not in _LAZY:
-            return super().get_command(ctx, cmd_name)
-        module, attribute, _ = _LAZY[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the subcommands without importing the lazy ones."""
-        rows = []
-        for name in self.list_commands(ctx):
-            eager = super().get_command(ctx, name)
-            rows.append((name, eager.get_short_help_str(80) if eager is not None else _LAZY[name][2]))
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parses the group's own options."""
-        with _usage_errors_exit_4():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Parses and runs a subcommand."""
-        with _usage_errors_exit_4():
-            return super().invoke(ctx)
-
-
-@contextlib.contextmanager
-def _usage_errors_exit_4() -> Iterator[None]:
-    # click's own status is 2, which pytest uses for an interrupted session.
-    try:
-        yield
-    except click.UsageError as error:
-        raise WrongUsage(error.format_message(), error.ctx) from None
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=HouseGroup, lazy=_LAZY, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="anchorgate")
 def main() -> None:
     """Regression gates for model weights.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pytest_anchorgate.baseline import BaselineError, read_baseline
-from pytest_anchorgate.cli import UserError
+from pytest_anchorgate.cli_house import UserError
 from pytest_anchorgate.ratchet import compare_baselines, gives_up, render_changes
 
 _FILE = click.Path(path_type=Path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,10 +24,7 @@ from pytest_anchorgate.engine import Generated, Listener, Request, generate
 from pytest_anchorgate.evidence import judge
 from pytest_anchorgate.gate import Pack
 from pytest_anchorgate.packs.atomic import writing_beside
-from pytest_anchorgate.wire import MAX_LINE, printable
-
-# Where an object lies in memory differs from run to run, and a baseline is to be the same bytes everywhere.
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+from pytest_anchorgate.wire import MAX_LINE, printable, without_addresses
 
 
 class RecordRefused(BaselineError):
@@ -142,7 +138,8 @@ def _judge_twice(anchor: Anchor, generated: Generated) -> Recorded:
         anchor_digest=anchor_digest(anchor),
         held=verdict.passed,
         status=verdict.status,
-        reason=printable(_ADDRESS.sub("0x...", verdict.reason), MAX_LINE),
+        # A baseline is to be the same bytes everywhere.
+        reason=printable(without_addresses(verdict.reason), MAX_LINE),
         max_new_tokens=anchor.max_new_tokens,
         finish_reason=generated.finish_reason,
         text=generated.text,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ MAX_LINE = 600
 MAX_BYTES = 4_000_000
 _CAPS = {"text": MAX_TEXT, "detail": MAX_DETAIL}
 _INTEGER = 2**31
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
 class WireError(ValueError):
@@ -40,6 +42,11 @@ def printable(text: str, limit: int, *, lines: bool = False) -> str:
     kept = text[: limit + 1]
     out = "".join(c if _harmless(c, lines) else c.encode("unicode_escape").decode("ascii") for c in kept)
     return out if len(out) <= limit else out[: limit - 1] + "…"
+
+
+def without_addresses(text: str) -> str:
+    """`text` without the places of objects in memory, which differ from run to run."""
+    return _ADDRESS.sub("0x...", text)
 
 
 def encode(observation: Observation) -> tuple[str, str]:

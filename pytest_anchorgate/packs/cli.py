@@ -1,15 +1,14 @@
-"""`anchorgate pack build | inspect | diff`."""
+"""`anchorgate pack build | inspect | diff | lineage`."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from pytest_anchorgate.cli_house import HouseGroup, UserError, one_line_errors
 from pytest_anchorgate.packs import diff as diffing
 from pytest_anchorgate.packs import inspection, progress
 from pytest_anchorgate.packs.atomic import writing_beside
@@ -19,56 +18,12 @@ from pytest_anchorgate.packs.reader import open_pack
 from pytest_anchorgate.packs.recipes import RECIPES
 from pytest_anchorgate.packs.resolve import resolve_pack
 
-_USAGE_STATUS = 4
 _PACK = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class PackCommandError(click.ClickException):
-    """A user's error in the house's way: one line on stderr, exit status 4."""
-
-    exit_code = _USAGE_STATUS
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (PackFormatError, PackSourceError) as error:
-        raise PackCommandError(str(error)) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise PackCommandError(f"{where}{error.strerror or error}") from None
-
-
-class _HouseUsageError(click.UsageError):
-    exit_code = _USAGE_STATUS
-
-
-class _Command(click.Command):
-    """A command whose wrong options also end with the house's usage status."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            raise _HouseUsageError(error.format_message(), ctx) from None
-
-
-class _Group(click.Group):
-    command_class = _Command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            raise _HouseUsageError(error.format_message(), ctx) from None
-
-
-@click.group(cls=_Group)
+@click.group(cls=HouseGroup)
 def pack() -> None:
-    """Build packs, look inside of them, compare two."""
+    """Build packs, look inside of them, compare two, trace where one comes from."""
 
 
 @pack.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
@@ -92,15 +47,13 @@ def build(source: str, output: Path, force: bool, no_template: bool) -> None:
     bytes on every machine.
     """
     if output.exists() and not force:
-        raise PackCommandError(f"{output} exists; give --force to replace it")
+        raise UserError(f"{output} exists; give --force to replace it")
     if not output.parent.is_dir():
-        raise PackCommandError(f"{output.parent} is not a folder; create it first")
-    with _one_line_errors():
+        raise UserError(f"{output.parent} is not a folder; create it first")
+    with one_line_errors(PackFormatError, PackSourceError):
         if source in RECIPES and not Path(source).exists():
             if no_template:
-                raise PackCommandError(
-                    f"{source} is a recipe, whose pack is pinned: --no-template cannot change it"
-                )
+                raise UserError(f"{source} is a recipe, whose pack is pinned: --no-template cannot change it")
             _copy(resolve_pack(source), output)
         else:
             build_pack(source, output, use_template=not no_template)
@@ -125,7 +78,7 @@ def inspect(path: Path, as_json: bool) -> None:
     Exit status: 0 if everything is as the pack says, 1 if a digest or another claim is wrong, 4 if it is no
     pack.
     """
-    with _one_line_errors():
+    with one_line_errors(PackFormatError, PackSourceError):
         with progress.task(f"checking {path.name}", 2 * path.stat().st_size) as advance:
             report = inspection.inspect(path, advance=advance)
         if as_json:
@@ -146,8 +99,39 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     The packs' own digests are compared (`inspect` re-checks them). Exit status: 0 if the packs are logically
     the same, 1 if they differ, 4 if either is no pack.
     """
-    with _one_line_errors():
+    with one_line_errors(PackFormatError, PackSourceError):
         result = diffing.diff(a, b)
     click.echo(json.dumps(result.to_json(), indent=2) if as_json else diffing.render(result))
     if not result.identical:
+        raise SystemExit(1)
+
+
+@pack.command()
+@click.argument("child", type=_PACK)
+@click.argument("parent", type=_PACK)
+@click.option(
+    "--adapter",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The LoRA adapter with which it was made: merged again and compared bit for bit.",
+)
+@click.option("--scale", metavar="S", help="Of the adapter (default: the one that the child names, else 1).")
+@click.option("--rank", type=click.IntRange(1), metavar="R", help="Of the adapter, if only this is known.")
+@click.option("--json", "as_json", is_flag=True, help="Print plain data instead of lines.")
+def lineage(
+    child: Path, parent: Path, adapter: Path | None, scale: str | None, rank: int | None, as_json: bool
+) -> None:
+    """Tell from the weights whether CHILD was made from PARENT.
+
+    Exit status: 0 if it was, or nothing speaks against it; 1 if it was not; 4 if something cannot be used.
+    """
+    from pytest_anchorgate.packs import lineage as tracing
+
+    with (
+        one_line_errors(PackFormatError, PackSourceError),
+        progress.task(f"comparing {child.name}", child.stat().st_size) as advance,
+    ):
+        found = tracing.lineage(child, parent, adapter=adapter, scale=scale, rank=rank, advance=advance)
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else tracing.render(found))
+    if not found.good:
         raise SystemExit(1)

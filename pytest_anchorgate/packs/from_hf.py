@@ -42,7 +42,9 @@ def read_hf(folder: Path, *, use_template: bool = True) -> PackContents:
         PackFormatError: if a weight file is damaged or a size does not fit the format.
     """
     if (folder / "adapter_config.json").exists():
-        raise PackSourceError(f"{folder}: this is a LoRA adapter, not a model; merge it into its base first")
+        raise PackSourceError(
+            f"{folder}: this is a LoRA adapter, not a model; `anchorgate surgery merge` makes a pack of it"
+        )
     config = read_config(JsonFile.read(folder / "config.json"))
     vocabulary = read_tokenizer(folder / "tokenizer.json")
     settings = JsonFile.read_if_there(folder / "tokenizer_config.json")

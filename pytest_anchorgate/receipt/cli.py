@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pytest_anchorgate.cli import UserError
+from pytest_anchorgate.cli_house import UserError
 from pytest_anchorgate.packs.recipes import RECIPES
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.keys import new_key_pair

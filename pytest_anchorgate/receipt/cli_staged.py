@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pytest_anchorgate.cli import UserError
+from pytest_anchorgate.cli_house import UserError
 from pytest_anchorgate.receipt.cli import DOES_NOT_FOLLOW
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.verify import verify_receipt

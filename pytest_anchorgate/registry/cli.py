@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pytest_anchorgate.cli import Undecided, UserError, engine_progress
+from pytest_anchorgate.cli import engine_progress
+from pytest_anchorgate.cli_house import Undecided, UserError
 from pytest_anchorgate.gate import open_pack, user_errors
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.keys import PrivateKey, read_private_key

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "gate"))
 
-from gate_house import House, build_house  # noqa: E402
+from gate_house import House, build_house
 
 
 @pytest.fixture(scope="session")

@@ -202,7 +202,7 @@ def test_a_missing_file_is_named(folder, missing, message):
 
 def test_a_lora_adapter_is_told_apart(folder):
     tiny.write_json(folder / "adapter_config.json", {})
-    with pytest.raises(PackSourceError, match="LoRA adapter, not a model; merge it"):
+    with pytest.raises(PackSourceError, match="LoRA adapter, not a model; `anchorgate surgery merge`"):
         read_hf(folder)
 
 
