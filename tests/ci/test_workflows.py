@@ -48,7 +48,12 @@ class Runner:
             tool.write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
             tool.chmod(0o755)
         package = str(Path(pytest_anchorgate.__file__).parents[1])
-        drop = {"PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "GITHUB_STEP_SUMMARY"}
+        drop = {
+            "PYTEST_ADDOPTS",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
+            "GITHUB_STEP_SUMMARY",
+            "PYTEST_XDIST_WORKER",
+        }
         self.environment = {k: v for k, v in os.environ.items() if k not in drop} | {
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]),

@@ -26,6 +26,8 @@ def gate(pytester: pytest.Pytester, house: House, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    # Of the worker that runs these tests; an inner session would take itself for one.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     # The package under test, be it installed or this checkout: a checkout may lack the compiled runtime.
     package = str(Path(pytest_anchorgate.__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
