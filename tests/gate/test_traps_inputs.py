@@ -185,6 +185,7 @@ def test_no_environment_variable_opens_the_gate(
 HOUSE_VARIABLES = {
     "ANCHORGATE_ISA",
     "ANCHORGATE_HUMANEVAL",
+    "ANCHORGATE_LIVECODEBENCH",
     "ANCHORGATE_MBPP",
     "ANCHORGATE_CACHE",
     "ANCHORGATE_STORE",
