@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
-from pytest_anchorgate.gate import Gate
 from pytest_anchorgate.ledger import Ledger
 from pytest_anchorgate.options import Settings
 from pytest_anchorgate.reports.findings import Outcomes, place_of
 from pytest_anchorgate.reports.publish import Wishes, publish, remove_stale, wishes_of
-from pytest_anchorgate.reports.terminal import Run
 from pytest_anchorgate.verdict import Standing
 
 ANNOUNCER: pytest.StashKey[Announcer] = pytest.StashKey()
@@ -22,13 +19,11 @@ ANNOUNCER: pytest.StashKey[Announcer] = pytest.StashKey()
 class Announcer:
     """Keeps the explanations of lost anchors while tests run, and writes the reports once all is decided."""
 
-    def __init__(self, config: pytest.Config, gate: Gate, ledger: Ledger, wishes: Wishes) -> None:
+    def __init__(self, config: pytest.Config, ledger: Ledger, wishes: Wishes) -> None:
         self._root = config.rootpath
-        self._gate = gate
         self._ledger = ledger
         self._wishes = wishes
         self._cards: dict[str, str] = {}
-        self._started = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps a lost anchor's card."""
@@ -38,18 +33,12 @@ class Announcer:
 
     def announce(self, exit_status: int) -> None:
         """Writes every report that is wished for; what cannot be written is told on stderr."""
-        gate = self._gate
+        anchors = self._ledger.gate.anchors
         outcomes = Outcomes(
             decision=self._ledger.decision(),
             exit_status=exit_status,
-            run=Run(
-                seconds=time.monotonic() - self._started,
-                generation_seconds=gate.answers.seconds,
-                tokens=gate.answers.tokens,
-                pack=gate.pack.name,
-                production=gate.baseline.pack.name,
-            ),
-            places={a.task_id: place_of(gate.anchors.path, a.line, self._root) for a in gate.anchors},
+            run=self._ledger.run,
+            places={a.task_id: place_of(anchors.path, a.line, self._root) for a in anchors},
             cards=self._cards,
         )
         for line in publish(outcomes, self._wishes, print):

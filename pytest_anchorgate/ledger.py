@@ -121,6 +121,19 @@ class Ledger:
         )
 
     @property
+    def run(self) -> Run:
+        """What reports tell about the run besides the decision, as of now."""
+        return Run(
+            seconds=time.monotonic() - self._started,
+            generation_seconds=self.gate.answers.seconds,
+            tokens=self.gate.answers.tokens,
+            pack=self.gate.pack.name,
+            production=self.gate.baseline.pack.name,
+            repeated=len(self.recheck.result.repeats),
+            repeat_seconds=self.recheck.result.seconds,
+        )
+
+    @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every observation so far, in the order in which they came."""
         return tuple(self._evidence)
@@ -214,18 +227,9 @@ class Ledger:
         """Shows the section "anchorgate"."""
         self._shown = True
         decision, final = self.decision(), self.status(int(exitstatus))
-        run = Run(
-            seconds=time.monotonic() - self._started,
-            generation_seconds=self.gate.answers.seconds,
-            tokens=self.gate.answers.tokens,
-            pack=self.gate.pack.name,
-            production=self.gate.baseline.pack.name,
-            repeated=len(self.recheck.result.repeats),
-            repeat_seconds=self.recheck.result.seconds,
-        )
         terminalreporter.ensure_newline()
         terminalreporter.section("anchorgate")
-        for line in render_summary(decision, run):
+        for line in render_summary(decision, self.run):
             terminalreporter.write_line(line)
         colour = {"green": True} if final == 0 else {"red": True}
         terminalreporter.write_line(render_verdict(decision, final), bold=True, **colour)

@@ -49,7 +49,7 @@ def configure(config: pytest.Config) -> None:
     config.stash[GATE] = gate
     config.stash[LEDGER] = ledger
     config.pluginmanager.register(ledger, "anchorgate-ledger")
-    config.stash[ANNOUNCER] = Announcer(config, gate, ledger, wanted)
+    config.stash[ANNOUNCER] = Announcer(config, ledger, wanted)
     config.pluginmanager.register(config.stash[ANNOUNCER], "anchorgate-announcer")
     if config.pluginmanager.has_plugin("xdist"):
 
