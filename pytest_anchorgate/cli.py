@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pytest_anchorgate import __version__
-from pytest_anchorgate.cli_house import HouseGroup, Lazy, Undecided, UserError
+from pytest_anchorgate.cli_house import (
+    HouseGroup,
+    Lazy,
+    Undecided,
+    UserError,
+    threads_option,
+    timeout_option,
+)
 
 if TYPE_CHECKING:
     from pytest_anchorgate.baseline import Baseline
@@ -82,15 +89,8 @@ def main() -> None:
 @click.option(
     "--reason", default="", metavar="TEXT", help="Why anchors that the present baseline holds may go."
 )
-@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3600.0,
-    metavar="SECONDS",
-    show_default=True,
-    help="Longest time for loading the pack and generating all answers.",
-)
+@threads_option()
+@timeout_option(3600.0, "Longest time for loading the pack and generating all answers.")
 def record(
     spec: str, place: Path | None, output: Path | None, reason: str, threads: int | None, timeout: float
 ) -> None:

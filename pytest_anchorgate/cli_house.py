@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 USAGE_ERROR = 4
 UNDECIDED = 11
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Lazy(NamedTuple):
@@ -76,16 +77,40 @@ class HouseGroup(click.Group):
             return super().invoke(ctx)
 
 
+def threads_option() -> Callable[[_F], _F]:
+    """`--threads`: of the engine."""
+    return click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
+
+
+def timeout_option(seconds: float, words: str) -> Callable[[_F], _F]:
+    """`--timeout`: `seconds` by default; `words` say what has to be done within it."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help=words,
+    )
+
+
+def one_line(error: Exception) -> str:
+    """An error as a user reads it: one line, with the file's name where the system knows one."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.splitlines())
+
+
 @contextlib.contextmanager
 def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turns the user's mistakes of these kinds, and OSError, into one line and exit status 4."""
     try:
         yield
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"{where}{error.strerror or error}") from None
+        raise UserError(one_line(error)) from None
     except kinds as error:
-        raise UserError(" ".join(str(error).splitlines())) from None
+        raise UserError(one_line(error)) from None
 
 
 @contextlib.contextmanager

@@ -11,7 +11,13 @@ from pytest_anchorgate.bench.build import PROVENANCE_FILE, BuildUndecided, build
 from pytest_anchorgate.bench.cli import file_option, require_sandbox
 from pytest_anchorgate.bench.progress import showing
 from pytest_anchorgate.bench.suites import Files, Suite, load_suite
-from pytest_anchorgate.cli_house import Undecided, UserError, one_line_errors
+from pytest_anchorgate.cli_house import (
+    Undecided,
+    UserError,
+    one_line_errors,
+    threads_option,
+    timeout_option,
+)
 from pytest_anchorgate.engine import EngineError, EngineRefused
 from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
 from pytest_anchorgate.packs.resolve import resolve_pack
@@ -47,15 +53,8 @@ _DEFAULT = ("humaneval", "mbpp100")
 @click.option(
     "--reason", default="", metavar="TEXT", help="Why anchors that the folder's present set holds may go."
 )
-@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest time for loading the pack and generating one batch of answers.",
-)
+@threads_option()
+@timeout_option(3600.0, "Longest time for loading the pack and generating one batch of answers.")
 def build(
     spec: str,
     humaneval: Path | None,

@@ -15,7 +15,7 @@ from pytest_anchorgate.bench.records import RecordsError, read_records
 from pytest_anchorgate.bench.render import summary_line, write_files
 from pytest_anchorgate.bench.scoreboard import RECORDS_FILE, Score, run_suite
 from pytest_anchorgate.bench.suites import SUITES, Files, Suite, load_suite
-from pytest_anchorgate.cli_house import Undecided, one_line_errors
+from pytest_anchorgate.cli_house import Undecided, one_line_errors, threads_option, timeout_option
 from pytest_anchorgate.engine import EngineError, EngineRefused
 from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
 from pytest_anchorgate.packs.resolve import resolve_pack
@@ -67,15 +67,8 @@ def file_option(suite: str, words: str) -> Callable[[_F], _F]:
     help="Folder for the records and scores, one folder a suite in it. Default: scoreboard/NAME-OF-PACK.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the records in the folder.")
-@click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest time for loading the pack and generating one batch of answers.",
-)
+@threads_option()
+@timeout_option(3600.0, "Longest time for loading the pack and generating one batch of answers.")
 def bench(
     spec: str,
     names: tuple[str, ...],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from pytest_anchorgate.cli import engine_progress
-from pytest_anchorgate.cli_house import Undecided, UserError
+from pytest_anchorgate.cli_house import Undecided, UserError, one_line, threads_option, timeout_option
 from pytest_anchorgate.gate import open_pack, user_errors
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.keys import PrivateKey, read_private_key
@@ -57,15 +57,8 @@ _store = click.option(
 )
 _gating = _options(
     _store,
-    click.option("--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads of the engine."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=900.0,
-        metavar="SECONDS",
-        show_default=True,
-        help="Longest time for loading the pack and generating all answers in the live place.",
-    ),
+    threads_option(),
+    timeout_option(900.0, "Longest time for loading the pack and generating all answers in the live place."),
     click.option(
         "--sandbox-level",
         type=click.Choice(LEVELS),
@@ -204,19 +197,13 @@ def _told() -> Iterator[None]:
     except RegistryBusy as error:
         raise Undecided(str(error)) from None
     except ReceiptUnusable as error:
-        raise UserError(_line(error)) from None
+        raise UserError(one_line(error)) from None
     except ReceiptError as error:
-        raise Refused(_line(error)) from None
+        raise Refused(one_line(error)) from None
     except Exception as error:
         if not isinstance(error, (RegistryError, *user_errors())):
             raise
-        raise UserError(_line(error)) from None
-
-
-def _line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).splitlines())
+        raise UserError(one_line(error)) from None
 
 
 def _conclude(house: House, change: Change, live: LiveGate) -> None:
