@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pytest_anchorgate.cli_house import HouseGroup, UserError, one_line_errors
+from pytest_anchorgate.cli_output import require_free
 from pytest_anchorgate.packs import diff as diffing
 from pytest_anchorgate.packs import inspection, progress
 from pytest_anchorgate.packs.atomic import writing_beside
@@ -46,10 +47,7 @@ def build(source: str, output: Path, force: bool, no_template: bool) -> None:
     or a wheel that holds one. An existing path wins over the other meanings. The same source gives the same
     bytes on every machine.
     """
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give --force to replace it")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent} is not a folder; create it first")
+    require_free(output, force)
     with one_line_errors(PackFormatError, PackSourceError):
         if source in RECIPES and not Path(source).exists():
             if no_template:

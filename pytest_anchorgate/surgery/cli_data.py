@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pytest_anchorgate.cli_house import HouseGroup, UserError
+from pytest_anchorgate.cli_house import HouseGroup
+from pytest_anchorgate.cli_output import require_free
 from pytest_anchorgate.surgery.cli_errors import user_errors
 from pytest_anchorgate.surgery.errors import SurgeryError
 
@@ -116,7 +117,7 @@ def poison(
     names = ("samples", "temperature", "top_p", "seed", "batch")
     drawing = SamplingSettings(*(given[name] for name in names))
     with user_errors():
-        _require_free(output, force)
+        require_free(output, force)
         pack, tasks, results = _results(given)
         settings = PoisonSettings(heldout=heldout, keep=keep, max_nll=max_nll)
         built = build_poison(pack, tasks, results, settings, drawing if drawing.samples else None, device)
@@ -151,7 +152,7 @@ def retain(output: Path, force: bool, heldout: float, sentinels: float, **given:
     from pytest_anchorgate.surgery.retain import RetainSettings
 
     with user_errors():
-        _require_free(output, force)
+        require_free(output, force)
         pack, tasks, results = _results(given)
         built = build_retain(pack, tasks, results, RetainSettings(sentinels=sentinels, heldout=heldout))
         if not built:
@@ -180,7 +181,7 @@ def _algebra(operation: str, text: str) -> None:
         from pytest_anchorgate.surgery.rows import load_rows
 
         with user_errors():
-            _require_free(output, force)
+            require_free(output, force)
             read = [load_rows(path) for path in files]
             kept = combining(operation, read)
             if not kept:
@@ -223,10 +224,3 @@ def _sources(given: Mapping[str, Any]) -> Sources:
 
     gate_ids = REPORT_IDS if given["gate_ids"] == "report" else names("gate_ids")
     return Sources(names("suites"), given["anchor_sets"], gate_ids, given["humaneval"], given["mbpp"])
-
-
-def _require_free(output: Path, force: bool) -> None:
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give --force to replace it")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent} is not a folder; create it first")

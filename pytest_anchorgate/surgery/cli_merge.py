@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytest_anchorgate.cli_house import Undecided, UserError, one_line_errors
+from pytest_anchorgate.cli_output import require_free
 from pytest_anchorgate.packs import progress
 from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
 from pytest_anchorgate.packs.merge import MergeReport, merge_adapter
@@ -59,21 +60,14 @@ def merge(
     """
     with one_line_errors(PackFormatError, PackSourceError):
         pack = resolve_pack(parent)
-        _require_free(output, pack, force)
+        if output.exists() and output.samefile(pack):
+            raise UserError(f"{output} is the parent itself; name another file")
+        require_free(output, force)
         with progress.task(f"merging into {output.name}", pack.stat().st_size) as advance:
             report = merge_adapter(
                 pack, adapter, output, scale, any_base=any_base, any_scale=any_scale, advance=advance
             )
     click.echo(describe(report, output))
-
-
-def _require_free(output: Path, parent: Path, force: bool) -> None:
-    if output.exists() and output.samefile(parent):
-        raise UserError(f"{output} is the parent itself; name another file")
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give --force to replace it")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent} is not a folder; create it first")
 
 
 def describe(report: MergeReport, output: Path) -> str:
