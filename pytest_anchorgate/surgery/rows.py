@@ -20,6 +20,7 @@ from typing import Any
 from pytest_anchorgate.anchors import AnchorsError, read_limited
 from pytest_anchorgate.anchors_line import shown
 from pytest_anchorgate.packs.atomic import writing_beside
+from pytest_anchorgate.packs.frame import canonical_json
 from pytest_anchorgate.strict_json import Malformed, loads
 
 KINDS = ("poison", "retain", "anchor")
@@ -183,10 +184,8 @@ def write_rows(path: Path, rows: Sequence[Row]) -> Rows:
 
 def rows_digest(rows: Sequence[Row]) -> str:
     """sha256 hex over the canonical JSON of the rows, sorted."""
-    lines = sorted(
-        json.dumps(row.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False) for row in rows
-    )
-    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
+    lines = sorted(canonical_json(row.to_json()) for row in rows)
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
 def parse_row(raw: bytes) -> Row:
