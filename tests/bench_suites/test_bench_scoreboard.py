@@ -124,15 +124,16 @@ def test_a_killed_run_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
     command += ["--suite", "mbpp100", "--mbpp", str(root / "mbpp.jsonl"), "-o", str(tmp_path / "out")]
     path = tmp_path / "out" / "mbpp100" / "records.jsonl"
     package = str(Path(pytest_anchorgate.__file__).parents[1])
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": package},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": package},
+            stdout=told,
+            stderr=subprocess.STDOUT,
+        )
     deadline = time.monotonic() + 60
     while not (path.exists() and path.read_bytes().count(b"\n") >= 65):
-        assert process.poll() is None
+        assert process.poll() is None, (tmp_path / "told").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.kill()

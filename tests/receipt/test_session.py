@@ -310,16 +310,25 @@ def test_a_run_that_is_killed_leaves_none_that_verifies(gate: Gate, office: Offi
     command = [sys.executable, "-m", "pytest", "-p", "pytest_anchorgate.plugin", WANTED]
     command.append(f"--pack={gate.house.pack('production')}")
     run = subprocess.Popen(
-        command, cwd=gate.pytester.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=gate.pytester.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Whatever starts these tests in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    begun = gate.pytester.path / "begun"
-    deadline = time.monotonic() + 60
-    while not begun.exists() and time.monotonic() < deadline and run.poll() is None:
-        time.sleep(0.02)
-    assert begun.exists()
-    assert not place(gate).exists()
-    run.send_signal(number)
-    assert run.wait(60) != 0
+    try:
+        begun = gate.pytester.path / "begun"
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline and run.poll() is None:
+            time.sleep(0.02)
+        assert begun.exists()
+        assert not place(gate).exists()
+        run.send_signal(number)
+        assert run.wait(60) != 0
+    finally:
+        run.kill()
+        run.wait()
     if number == signal.SIGINT:  # pytest ends in order: a receipt that says so
         assert "the gate said UNDECIDED" in fails(gate, "production")
     else:

@@ -338,26 +338,28 @@ def test_two_at_once(world: World, store: Path) -> None:
         expected = f"Error: another anchorgate command is at work in {store}: try again when it is done\n"
         assert result.stderr == expected
         assert command(store, "revert").exit_code == 11
-        told = status(store)
-        assert told["busy"]
-        assert told["production"]["sha256"] == world.sha256(OLD)
+        seen = status(store)
+        assert seen["busy"]
+        assert seen["production"]["sha256"] == world.sha256(OLD)
     line = [sys.executable, "-m", "pytest_anchorgate.cli"]
     both = [
         subprocess.Popen(
             [*line, *world.arguments(name), "--store", str(store)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for name in (NEW, OTHER)
     ]
-    codes = [process.wait(120) for process in both]
-    assert set(codes) <= {0, 11}
-    assert 0 in codes
-    told = status(store)
-    assert told["problems"] == []
+    told = [process.communicate(timeout=120)[0] for process in both]
+    codes = [process.returncode for process in both]
+    assert set(codes) <= {0, 11}, told
+    assert 0 in codes, told
+    seen = status(store)
+    assert seen["problems"] == []
     assert events(store) == ["begin", "done"] * (1 + codes.count(0))
     winners = {world.sha256(name) for name, code in zip((NEW, OTHER), codes, strict=True) if code == 0}
-    assert told["production"]["sha256"] in winners
+    assert seen["production"]["sha256"] in winners
 
 
 def test_a_baseline_that_asks_for_less_is_refused(world: World, store: Path, tmp_path: Path) -> None:
