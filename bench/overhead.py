@@ -28,7 +28,7 @@ from pathlib import Path
 from pytest_anchorgate.baseline import read_baseline
 from pytest_anchorgate.engine import Request, generate
 from pytest_anchorgate.evidence import judge
-from pytest_anchorgate.gate import read_anchors
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.progress import Quiet
 
 anchors = read_anchors(Path(sys.argv[2]))

@@ -147,6 +147,15 @@ def parse_anchors(data: bytes, path: Path) -> AnchorSet:
     return AnchorSet(tuple(anchors), _digest(anchors), path)
 
 
+def read_anchors(place: Path) -> AnchorSet:
+    """The anchor set of a folder, or of the file itself.
+
+    Raises:
+        AnchorsError: see `load_anchors` and `find_anchor_file`.
+    """
+    return load_anchors(place if place.is_file() else find_anchor_file(place))
+
+
 def find_anchor_file(directory: str | os.PathLike[str]) -> Path:
     """Find the anchor file of a folder: its own `anchors.jsonl`, else that of its only subfolder with one.
 

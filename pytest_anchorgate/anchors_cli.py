@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pytest_anchorgate.anchors import AnchorsError, find_anchor_file, load_anchors
+from pytest_anchorgate.anchors import AnchorsError, read_anchors
 from pytest_anchorgate.anchors_import import REPORT_IDS, select_tasks, write_anchors
 from pytest_anchorgate.anchors_official import OfficialFile, installed_humaneval, read_humaneval, read_mbpp
 from pytest_anchorgate.cli_house import HouseGroup, Lazy, Undecided, UserError
@@ -76,7 +76,7 @@ def import_official(
 def list_anchors(path: Path) -> None:
     """Show the anchors of PATH, an anchors.jsonl or a folder with one (default: anchors)."""
     try:
-        found = load_anchors(path if path.is_file() else find_anchor_file(path))
+        found = read_anchors(path)
     except AnchorsError as error:
         raise UserError(str(error)) from None
     width = max(len(anchor.task_id) for anchor in found)
@@ -105,7 +105,7 @@ def check(path: Path, min_score: float, jobs: int | None, verbose: bool) -> None
     able to pass without saying anything. Exit status 1 if something is to be mended.
     """
     try:
-        found = load_anchors(path if path.is_file() else find_anchor_file(path))
+        found = read_anchors(path)
     except AnchorsError as error:
         raise UserError(str(error)) from None
     # Imported late: the sandbox and the progress bar would slow the other commands down.

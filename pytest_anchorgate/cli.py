@@ -100,8 +100,9 @@ def record(
     Anchors that the present baseline holds are not dropped without a --reason.
     """
     from pytest_anchorgate import record as recording
+    from pytest_anchorgate.anchors import read_anchors
     from pytest_anchorgate.engine import EngineError
-    from pytest_anchorgate.gate import open_pack, read_anchors, user_errors
+    from pytest_anchorgate.gate import open_pack, user_errors
     from pytest_anchorgate.options import BASELINE_FILE, find_anchors
 
     try:

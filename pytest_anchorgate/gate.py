@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_anchorgate.anchors import AnchorsError, AnchorSet, find_anchor_file, load_anchors
+from pytest_anchorgate.anchors import AnchorsError, AnchorSet, load_anchors, read_anchors
 from pytest_anchorgate.baseline import (
     Baseline,
     BaselineError,
@@ -208,15 +208,6 @@ def _sandbox(required: str | None) -> str:
             f"anchorgate_sandbox_level is {required}, but {short} (see `anchorgate sandbox doctor`)"
         )
     return offered.describe()
-
-
-def read_anchors(place: Path) -> AnchorSet:
-    """The anchor set of a folder, or of the file itself.
-
-    Raises:
-        AnchorsError: see `load_anchors` and `find_anchor_file`.
-    """
-    return load_anchors(place if place.is_file() else find_anchor_file(place))
 
 
 def open_pack(spec: str, *, progress: bool) -> Pack:

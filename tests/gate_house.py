@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from organs import damaged_pack, markov_pack, tag
 
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.baseline import Baseline
-from pytest_anchorgate.gate import open_pack, read_anchors
+from pytest_anchorgate.gate import open_pack
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.record import make_plan, record
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_anchorgate.anchors import AnchorsError, AnchorSet
+from pytest_anchorgate.anchors import AnchorsError, AnchorSet, read_anchors
 from pytest_anchorgate.baseline import Baseline, BaselineError, read_baseline, require_same_anchors
-from pytest_anchorgate.gate import read_anchors
 from pytest_anchorgate.options import BASELINE_FILE, find_anchors
 from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.planck import file_sha256

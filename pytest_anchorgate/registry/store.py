@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_anchorgate.packs.atomic import sync_folder, writing_beside
+from pytest_anchorgate.packs.planck import file_sha256
 from pytest_anchorgate.registry.errors import RegistryError
 
 VARIABLE = "ANCHORGATE_STORE"
@@ -108,7 +109,7 @@ class Store:
         """
         path = self.path(kind, digest)
         try:
-            found = file_digest(path)
+            found = file_sha256(path)
         except OSError as error:
             raise _unreadable(path, kind, error) from None
         if found != digest:
@@ -122,7 +123,7 @@ class Store:
 
     def _keep(self, kind: Kind, file: BinaryIO, size: int, digest: str, origin: str) -> Path:
         target = self.path(kind, digest)
-        if target.is_file() and file_digest(target) == digest:
+        if target.is_file() and file_sha256(target) == digest:
             return target
         sha256 = hashlib.sha256()
         with writing_beside(target, size) as out:
@@ -154,15 +155,6 @@ def open_store(given: Path | None) -> Store:
     import platformdirs
 
     return Store(Path(platformdirs.user_data_dir("anchorgate", appauthor=False)).absolute(), "default")
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file in hex. Raises OSError."""
-    sha256 = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha256.update(chunk)
-    return sha256.hexdigest()
 
 
 def _unreadable(path: Path, kind: Kind, error: OSError) -> RegistryError:

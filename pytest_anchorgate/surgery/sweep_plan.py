@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_anchorgate.anchors import Anchor, AnchorSet, find_anchor_file, load_anchors
+from pytest_anchorgate.anchors import Anchor, AnchorSet, read_anchors
 from pytest_anchorgate.baseline import Baseline, read_baseline, require_same_anchors
 from pytest_anchorgate.packs.atomic import writing_beside
 from pytest_anchorgate.surgery.errors import SurgeryError
@@ -40,18 +40,18 @@ def make_plan(
     Raises:
         AnchorsError, BaselineError, RowsError, SurgeryError, OSError: one line.
     """
-    anchor_file = anchors if anchors.is_file() else find_anchor_file(anchors)
+    own_anchors = read_anchors(anchors)
     tasks = gather(
         Sources(
             suites=tuple(name.strip() for name in suites.split(",") if name.strip()),
-            anchor_sets=(anchor_file,),
+            anchor_sets=(own_anchors.path,),
             humaneval=humaneval,
             mbpp=mbpp,
         )
     )
     own = [task for task in tasks if task.gate]
     sentinels, heldout = _split(rows, {task.task_id: task for task in tasks})
-    required, drafts = _recorded(baseline, load_anchors(anchor_file), own)
+    required, drafts = _recorded(baseline, own_anchors, own)
     return SweepPlan(
         parent=parent,
         adapter=adapter,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_anchorgate.anchors import Anchor, find_anchor_file, load_anchors, parse_anchors
+from pytest_anchorgate.anchors import Anchor, parse_anchors, read_anchors
 from pytest_anchorgate.anchors_official import OfficialFile, read_humaneval, read_mbpp
 from pytest_anchorgate.surgery.errors import SurgeryError
 
@@ -92,7 +92,7 @@ def gather(sources: Sources) -> list[Task]:
 
 
 def _anchor_set(place: Path) -> Iterator[Task]:
-    anchors = load_anchors(place if place.is_file() else find_anchor_file(place))
+    anchors = read_anchors(place)
     name = anchors.path.absolute().parent.name
     for anchor in anchors:
         yield Task(replace(anchor, task_id=f"{name}/{anchor.task_id}"), name, anchor.reference, gate=True)

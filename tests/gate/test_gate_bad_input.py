@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gate_house import Gate, anchor_lines, write_anchors
 
-from pytest_anchorgate.gate import read_anchors
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.options import find_anchors
 
 

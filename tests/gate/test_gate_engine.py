@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from gate_house import House
 
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.engine import (
     EngineCrashed,
     EngineError,
@@ -26,7 +27,6 @@ from pytest_anchorgate.engine import (
     generate,
 )
 from pytest_anchorgate.frames import MAX_FRAME, FrameError, FrameReader, pack_frame
-from pytest_anchorgate.gate import read_anchors
 
 PRELUDE = """
 import os, sys, time, json, signal, struct

@@ -299,8 +299,9 @@ def test_one_is_enough_if_it_is_asked_for(gate: Gate, monkeypatch: pytest.Monkey
 def test_the_same_pack_gives_the_same_answer_again(house: House) -> None:
     from test_gate_engine import Recorder
 
+    from pytest_anchorgate.anchors import read_anchors
     from pytest_anchorgate.gate import Gate as Session
-    from pytest_anchorgate.gate import open_pack, read_anchors
+    from pytest_anchorgate.gate import open_pack
 
     anchors = read_anchors(house.anchors)
     pack = open_pack(str(house.pack("production")), progress=False)

@@ -12,8 +12,9 @@ import pytest
 from gate_house import anchor_lines, write_anchors
 from receipt_house import Office, Statement, edited, linked, sealed, statements
 
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.baseline import read_baseline
-from pytest_anchorgate.gate import open_pack, read_anchors
+from pytest_anchorgate.gate import open_pack
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.receipt.canonical import canonical, sha256_hex, token_digest
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable

@@ -13,9 +13,9 @@ from typing import Any
 from click.testing import CliRunner, Result
 from gate_house import House, build_house
 
+from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.baseline import read_baseline
 from pytest_anchorgate.cli import main
-from pytest_anchorgate.gate import read_anchors
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.receipt.from_gate import now, receipt_of
 from pytest_anchorgate.receipt.harness import harness

@@ -83,8 +83,8 @@ def test_a_crash_in_the_live_place_is_taken_back(
 
 def test_a_pack_that_answers_otherwise_than_its_receipt_says(world: World, store: Path) -> None:
     """As if the machine of production computed other tokens than the one that gated."""
+    from pytest_anchorgate.anchors import read_anchors
     from pytest_anchorgate.baseline import read_baseline
-    from pytest_anchorgate.gate import read_anchors
     from pytest_anchorgate.progress import Quiet
     from pytest_anchorgate.regate import Limits, Question, regate
     from pytest_anchorgate.verdict import Outcome

@@ -23,8 +23,8 @@ pytest.importorskip("peft")
 from small_organ import PREFIX, STOP_ID, SUFFIX, write_anchors
 
 import pytest_anchorgate
-from pytest_anchorgate.anchors import load_anchors
-from pytest_anchorgate.gate import open_pack, read_anchors
+from pytest_anchorgate.anchors import load_anchors, read_anchors
+from pytest_anchorgate.gate import open_pack
 from pytest_anchorgate.packs.merge import merge_adapter
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.record import make_plan, record
