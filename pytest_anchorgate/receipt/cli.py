@@ -10,6 +10,8 @@ import click
 
 from pytest_anchorgate.cli_house import UserError
 from pytest_anchorgate.packs.recipes import RECIPES
+from pytest_anchorgate.receipt.cli_options import PATH, own_world
+from pytest_anchorgate.receipt.cli_options import require_signature as signature_option
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.keys import new_key_pair
 from pytest_anchorgate.receipt.verify import Verified, verify_receipt
@@ -24,43 +26,14 @@ class DoesNotFollow(click.ClickException):
     exit_code = DOES_NOT_FOLLOW
 
 
-class NotEmpty(click.ParamType[Path]):
-    """A path; an empty one, as an unset variable of a shell gives it, is a mistake and no default."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path. Raises click's usage error."""
-        if isinstance(value, str) and not value:
-            self.fail("it is empty: name a path", param, ctx)
-        return Path(value)
-
-
-_PATH = NotEmpty()
-
-
 @click.command()
-@click.argument("receipt", type=_PATH)
+@click.argument("receipt", type=PATH)
 @click.option(
-    "--pack", required=True, type=_PATH, metavar="PATH_OR_RECIPE", help="The pack that it should be about."
+    "--pack", required=True, type=PATH, metavar="PATH_OR_RECIPE", help="The pack that it should be about."
 )
-@click.option(
-    "--baseline",
-    type=_PATH,
-    metavar="FILE",
-    help="Your baseline (default: baseline.json beside the anchors).",
-)
-@click.option(
-    "--anchors",
-    type=_PATH,
-    metavar="DIR",
-    help="Your anchor set, folder or file (default: as for pytest).",
-)
-@click.option(
-    "--key", type=_PATH, metavar="PUB.pem", help="Public key that has to have signed it; unsigned ones fail."
-)
-@click.option("--require-signature", is_flag=True, help="Fail unless --key is given too.")
-@click.option("--previous", type=_PATH, metavar="FILE", help="The receipt that it has to follow.")
+@own_world
+@signature_option
+@click.option("--previous", type=PATH, metavar="FILE", help="The receipt that it has to follow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     receipt: Path,
@@ -102,7 +75,7 @@ def key() -> None:
     "-o",
     "--output",
     required=True,
-    type=_PATH,
+    type=PATH,
     metavar="FILE",
     help="The private key; the public one is FILE.pub.",
 )

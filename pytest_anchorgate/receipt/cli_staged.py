@@ -9,18 +9,16 @@ import click
 
 from pytest_anchorgate.cli_house import UserError
 from pytest_anchorgate.receipt.cli import DOES_NOT_FOLLOW
+from pytest_anchorgate.receipt.cli_options import PATH, own_world
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.verify import verify_receipt
 
 SUFFIX = ".receipt.jsonl"
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("verify-staged")
-@click.argument("packs", nargs=-1, type=_PATH)
-@click.option("--baseline", type=_PATH, metavar="FILE", help="Your baseline (default: beside the anchors).")
-@click.option("--anchors", type=_PATH, metavar="DIR", help="Your anchor set (default: as for pytest).")
-@click.option("--key", type=_PATH, metavar="PUB.pem", help="Public key that has to have signed the receipts.")
+@click.argument("packs", nargs=-1, type=PATH)
+@own_world
 def verify_staged(
     packs: Sequence[Path], baseline: Path | None, anchors: Path | None, key: Path | None
 ) -> None:

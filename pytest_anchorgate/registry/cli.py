@@ -13,6 +13,8 @@ import click
 from pytest_anchorgate.cli import engine_progress
 from pytest_anchorgate.cli_house import Undecided, UserError, one_line, threads_option, timeout_option
 from pytest_anchorgate.gate import open_pack, user_errors
+from pytest_anchorgate.receipt.cli_options import own_world
+from pytest_anchorgate.receipt.cli_options import require_signature as signature_option
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.keys import PrivateKey, read_private_key
 from pytest_anchorgate.regate import Limits
@@ -78,20 +80,8 @@ _gating = _options(
 @click.option(
     "--receipt", required=True, type=_FILE, metavar="FILE", help="What proves that the pack passes."
 )
-@click.option(
-    "--baseline",
-    type=_FILE,
-    metavar="FILE",
-    help="Baseline it passes (default: baseline.json beside the anchors).",
-)
-@click.option(
-    "--anchors",
-    type=_FILE,
-    metavar="DIR",
-    help="Folder of the anchor set, or the file (default: as for pytest).",
-)
-@click.option("--key", type=_FILE, metavar="FILE", help="Public key that has to have signed the receipt.")
-@click.option("--require-signature", is_flag=True, help="Accept no receipt without a signature by --key.")
+@own_world
+@signature_option
 @_gating
 def promote(
     spec: str,
