@@ -78,18 +78,30 @@ class LiveGate:
         passed = seen.decision.outcome is Outcome.PASS
         why = "" if passed else render_verdict(seen.decision, int(seen.decision.outcome))
         try:
-            receipt = receipt_of(
-                seen.gate,
-                seen.evidence,
-                seen.incidents,
-                seen.decision,
-                repeats=seen.repeats,
-                exit_status=int(seen.decision.outcome),
-                started_on=started,
-                harness=harness(Path.cwd()),
-                previous=previous,
-                signer=self._signer,
-            )
+            receipt = receipt_of_regated(seen, started, Path.cwd(), previous=previous, signer=self._signer)
         except (ReceiptError, PackFormatError, OSError) as error:
             return Proof(False, why or printable(f"no receipt can be written: {error}", MAX_LINE), None)
         return Proof(passed, why, receipt)
+
+
+def receipt_of_regated(
+    seen: Regated,
+    started_on: str,
+    folder: Path,
+    *,
+    previous: str | None = None,
+    signer: PrivateKey | None = None,
+) -> bytes | None:
+    """The receipt of a gate without pytest, whose exit status is its verdict's; see `receipt_of`."""
+    return receipt_of(
+        seen.gate,
+        seen.evidence,
+        seen.incidents,
+        seen.decision,
+        repeats=seen.repeats,
+        exit_status=int(seen.decision.outcome),
+        started_on=started_on,
+        harness=harness(folder),
+        previous=previous,
+        signer=signer,
+    )

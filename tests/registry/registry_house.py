@@ -17,10 +17,10 @@ from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.baseline import read_baseline
 from pytest_anchorgate.cli import main
 from pytest_anchorgate.progress import Quiet
-from pytest_anchorgate.receipt.from_gate import now, receipt_of
-from pytest_anchorgate.receipt.harness import harness
+from pytest_anchorgate.receipt.from_gate import now
 from pytest_anchorgate.receipt.keys import PrivateKey
 from pytest_anchorgate.regate import Limits, Question, regate
+from pytest_anchorgate.registry.live import receipt_of_regated
 
 LIMITS = Limits(timeout=60.0, threads=1)
 OLD, NEW, OTHER = "production", "solves-all", "gains"
@@ -35,17 +35,7 @@ def make_receipt(house: House, pack: Path, target: Path, *, signer: PrivateKey |
     started = now()
     anchors, baseline = read_anchors(house.anchors), read_baseline(house.anchors.with_name("baseline.json"))
     seen = regate(Question(pack, "", pack.name, digest(pack), anchors, baseline), LIMITS, Quiet())
-    receipt = receipt_of(
-        seen.gate,
-        seen.evidence,
-        seen.incidents,
-        seen.decision,
-        repeats=seen.repeats,
-        exit_status=int(seen.decision.outcome),
-        started_on=started,
-        harness=harness(target.parent),
-        signer=signer,
-    )
+    receipt = receipt_of_regated(seen, started, target.parent, signer=signer)
     assert receipt is not None
     target.write_bytes(receipt)
     return target
