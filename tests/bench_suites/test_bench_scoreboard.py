@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anchorgate_command import start_anchorgate
 from bench_house import (
     adding,
     anchorgate,
@@ -23,7 +23,6 @@ from bench_house import (
     write_mbpp,
 )
 
-import pytest_anchorgate
 from pytest_anchorgate.bench import scoreboard
 from pytest_anchorgate.bench.progress import BenchProgress, describe
 from pytest_anchorgate.bench.records import Header, RecordFile, RecordsError, read_records
@@ -120,17 +119,11 @@ def test_a_killed_run_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
     """The last task of the second batch keeps the run busy while it is killed."""
     slow = "def add_110(x):\n    import time\n    time.sleep(4)\n    return x + 110\n"
     pack = answer_pack(tmp_path / "slow.planck", adding(SOLVED) + slow)
-    command = [sys.executable, "-m", "pytest_anchorgate.cli", "bench", "--pack", str(pack), "--threads", "1"]
+    command = ["bench", "--pack", str(pack), "--threads", "1"]
     command += ["--suite", "mbpp100", "--mbpp", str(root / "mbpp.jsonl"), "-o", str(tmp_path / "out")]
     path = tmp_path / "out" / "mbpp100" / "records.jsonl"
-    package = str(Path(pytest_anchorgate.__file__).parents[1])
     with (tmp_path / "told").open("w") as told:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "PYTHONPATH": package},
-            stdout=told,
-            stderr=subprocess.STDOUT,
-        )
+        process = start_anchorgate(*command, cwd=tmp_path, stdout=told, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 60
     while not (path.exists() and path.read_bytes().count(b"\n") >= 65):
         assert process.poll() is None, (tmp_path / "told").read_text()
@@ -141,16 +134,16 @@ def test_a_killed_run_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
     before = path.read_bytes()
     assert before.count(b"\n") == 65
     path.write_bytes(before + b'{"task_id": "MBPP/75", "sta')  # as a crash may leave it
-    line = only_line(anchorgate(*command[3:], code=4))
+    line = only_line(anchorgate(*command, code=4))
     assert "exists already; give --resume" in line
 
-    result = anchorgate(*command[3:], "--resume")
+    result = anchorgate(*command, "--resume")
     assert "14 of 100 solved, 64 of them recorded before" in result.stdout
     assert path.read_bytes().startswith(before)
     assert len(records(tmp_path / "out", "mbpp100")) == 101
 
     after = path.read_bytes()
-    result = anchorgate(*command[3:], "--resume")
+    result = anchorgate(*command, "--resume")
     assert "100 of them recorded before" in result.stdout
     assert path.read_bytes() == after
 

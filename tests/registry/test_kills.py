@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anchorgate_command import start_anchorgate
 from registry_house import NEW, OLD, OTHER, World, alias, command, digest, events, status
 from stopping import Action, broken_at, killed_at, run_freely
 
@@ -179,10 +180,10 @@ def test_killed_while_it_is_gated_in_the_live_place(world: World, store: Path) -
     """The real command with the real engine: the lock is free at once, and nothing it started goes on."""
     world.copy("one", store)
     chance = random.Random(7)
-    line = [sys.executable, "-m", "pytest_anchorgate.cli", *world.arguments(NEW), "--store", str(store)]
+    line = [*world.arguments(NEW), "--store", str(store)]
     unfinished = 0
     for _ in range(4):
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_anchorgate(*line, cwd=store, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while events(store)[-1] != "begin" and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)

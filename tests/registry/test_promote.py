@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from anchorgate_command import start_anchorgate
 from gate_house import anchor_lines, write_anchors
 from registry_house import (
     NEW,
@@ -159,13 +160,14 @@ def test_two_at_once(world: World, store: Path) -> None:
         seen = status(store)
         assert seen["busy"]
         assert seen["production"]["sha256"] == world.sha256(OLD)
-    line = [sys.executable, "-m", "pytest_anchorgate.cli"]
     both = [
-        subprocess.Popen(
-            [*line, *world.arguments(name), "--store", str(store)],
+        start_anchorgate(
+            *world.arguments(name),
+            "--store",
+            str(store),
+            cwd=store,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         for name in (NEW, OTHER)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 from registry_house import (
@@ -48,15 +47,13 @@ def test_the_receipt_of_the_gate_in_place_verifies(world: World, store: Path) ->
     assert command(store, "revert", "--reason", "it talks too much").exit_code == 0
     told = status(store)
     for name in ("production", "previous"):
-        result = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest_anchorgate.cli", "verify"),
-                *(told[name]["receipt_of_gate_in_place"], "--pack", str(store / name)),
-                *("--anchors", str(world.house.anchors.parent)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+        process = start_anchorgate(
+            *("verify", told[name]["receipt_of_gate_in_place"], "--pack", str(store / name)),
+            *("--anchors", str(world.house.anchors.parent)),
+            cwd=store,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        assert result.returncode == 0, result.stderr
-        assert "follows" in result.stdout
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        assert "follows" in stdout
