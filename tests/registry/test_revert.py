@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from anchorgate_command import start_anchorgate
 from registry_house import (
     NEW,
     OLD,
