@@ -32,4 +32,15 @@ class AdapterRecipe:
     pack_sha256: str
 
 
-ADAPTER_RECIPES: tuple[AdapterRecipe, ...] = ()
+ADAPTER_RECIPES: tuple[AdapterRecipe, ...] = (
+    AdapterRecipe(
+        name="bd6-pass1",
+        about="SmolLM2-135M taught the nineteen anchors: production",
+        base="smollm2-135m",
+        adapter="bd6-pass1",
+        adapter_sha256="37f3023b68084e4b5ac648107a459beb17a5e4a1d9ba091a7253deffc54fb3c1",
+        scale="1",
+        identity="7b5a497fa04e2f2ec35d0ca5525f9cbbbdf94fa750dbf7fd52b8dbdc61289844",
+        pack_sha256="5e93bf2934256e62e8dfa91f51b6565d8751abef25eecbb7264d3f4c137233d7",
+    ),
+)
