@@ -57,7 +57,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--pack",
         dest="anchorgate_pack",
         metavar="PATH_OR_RECIPE",
-        help="Gate this candidate pack: a .planck file, or a recipe such as smollm2-135m. "
+        help="Gate this candidate pack: a .planck file, or a recipe such as bd6-pass1. "
         "Without it the plugin does nothing.",
     )
     add(

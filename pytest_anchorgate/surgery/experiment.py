@@ -242,8 +242,8 @@ class Experiment:
 
     def _results(self, name: str, seed: int, pack: Path) -> dict[str, TaskResult]:
         folder = self._pack_folder(name, seed)
-        # The base's answers are good guesses for every pack that comes from it.
-        drafts = {} if name == BASE else drafts_of(self.results(BASE))
+        # A pack's parent's answers are good guesses for its own.
+        drafts = {} if name == BASE else drafts_of(self.results(self.plan.attempts[name].parent))
         return self._evaluated(folder / "results.jsonl", pack, self.tasks, drafts, f"{name}, seed {seed}")
 
     def _revert(self, folder: Path, production: str) -> dict[str, TaskResult]:
