@@ -9,12 +9,10 @@
 namespace organ {
 namespace {
 
-// A unit of work for one thread: 4 panels are 64 columns, 115 KB of weights at K = 896, so that panels and
-// activations of a row block share a 512 KB L2; 8 for few rows, where the kernel takes up to 8 panels at once and
-// reads each only once.
-constexpr int kPanelsPerChunk = 4;
-constexpr int kPanelsPerChunkFewRows = 8;
-constexpr int kFewRows = 4;
+// Panels of a unit of work for one thread. 4 panels are 64 columns, 115 KB of weights at K = 896: panels and activations
+// of a row block share a 512 KB L2. One row takes 8 panels at once. Even, because a tile takes 2 panels or more.
+constexpr int kChunkSizes[] = {4, 6, 8};
+constexpr int kChunkSizesOneRow[] = {8, 10, 12};
 // Rows whose logits are computed together: 32 rows of 151,936 logits are 19 MB.
 constexpr int kLogitRows = 32;
 // Elementwise work is handed out in groups of rows; less is not worth waking a thread.
@@ -24,6 +22,13 @@ ConstRows const_rows(const std::vector<float>& buffer, int64_t stride) { return 
 Rows rows_of(std::vector<float>& buffer, int64_t stride) { return {buffer.data(), stride}; }
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// The size that leaves the least to the busiest thread, the smallest of equals: 56 panels over two threads in chunks of
+// 8 are 32 and 24 of them, in chunks of 10 they are 30 and 26, in chunks of 4 they are 28 and 28.
+int balanced_chunk(std::span<const int> sizes, int panels, int threads) {
+  const auto busiest = [&](int size) { return ceil_div(ceil_div(panels, size), threads) * size; };
+  return *std::min_element(sizes.begin(), sizes.end(), [&](int a, int b) { return busiest(a) < busiest(b); });
+}
 
 }  // namespace
 
@@ -88,7 +93,8 @@ void Forward::normalise(const float* weight) {
 }
 
 void Forward::for_panels(int panels, const PanelsFn& work) {
-  const int size = rows_ <= kFewRows ? kPanelsPerChunkFewRows : kPanelsPerChunk;
+  const std::span<const int> sizes = rows_ == 1 ? std::span(kChunkSizesOneRow) : std::span(kChunkSizes);
+  const int size = balanced_chunk(sizes, panels, threads_.size());
   threads_.run(ceil_div(panels, size),
                [&](int chunk, int) { work(chunk * size, std::min(panels, (chunk + 1) * size)); });
 }
