@@ -27,8 +27,8 @@ class CTranslate2:
         return [self._generate(work.part([i]))[0] for i in range(len(work.prompts))]
 
     def _generate(self, work: Work) -> list[list[int]]:
-        # Steps count from 0 at the end of the shortest prompt: what the others have beyond it is forced, token by token.
-        # The token of the step at which the callback says "enough" still counts.
+        # Steps count from 0 at the end of the shortest prompt: what the others have beyond it is forced, token by
+        # token. The token of the step at which the callback says "enough" still counts.
         shortest = min(map(len, work.prompts))
         ends = [len(prompt) - shortest + n for prompt, n in zip(work.prompts, work.lengths, strict=True)]
         count = max(ends)
