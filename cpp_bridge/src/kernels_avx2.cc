@@ -52,7 +52,7 @@ inline __m256 power_of_two(__m256 rounded) {
 }
 inline V16 power_of_two(V16 rounded) { return {power_of_two(rounded.low), power_of_two(rounded.high)}; }
 
-inline void prefetch(const void* p, int bytes_ahead) {
+inline void prefetch(const void* p, int64_t bytes_ahead) {
   _mm_prefetch(static_cast<const char*>(p) + bytes_ahead, _MM_HINT_T0);
 }
 

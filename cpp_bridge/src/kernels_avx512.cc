@@ -38,7 +38,7 @@ inline V16 power_of_two(V16 rounded) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
 }
 
-inline void prefetch(const void* p, int bytes_ahead) {
+inline void prefetch(const void* p, int64_t bytes_ahead) {
   _mm_prefetch(static_cast<const char*>(p) + bytes_ahead, _MM_HINT_T0);
 }
 
