@@ -31,11 +31,11 @@ def limits(results: Results) -> Limits:
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens per second of one engine."""
+    """Tokens per second of one engine. `many` is `None` where decode for all was not measured."""
 
     prefill: float
     alone: float
-    many: float
+    many: float | None
 
 
 def speeds(speed: dict[str, Any]) -> dict[str, Speed]:
@@ -45,11 +45,14 @@ def speeds(speed: dict[str, Any]) -> dict[str, Speed]:
         seconds = {
             job: statistics.median(speed[job][name])
             for job in ("prefill", "one", "one_long", "many", "many_long")
+            if name in speed[job]
         }
         result[name] = Speed(
             prefill=speed["prompt_tokens"] / seconds["prefill"],
             alone=speed["steps"] / (seconds["one_long"] - seconds["one"]),
-            many=speed["sequences"] * speed["steps"] / (seconds["many_long"] - seconds["many"]),
+            many=speed["sequences"] * speed["steps"] / (seconds["many_long"] - seconds["many"])
+            if "many" in seconds
+            else None,
         )
     return result
 
@@ -67,6 +70,15 @@ def gate_seconds_at(organ: dict[str, Any], limits: Limits, prefill: float, decod
     steps = batched["new_tokens"] - batched["prompts"]
     prefill_flops = batched["prompt_tokens"] * prefill_flops_per_token(metadata, speed)
     return prefill_flops / (prefill * peak) + steps * flops_per_token(metadata) / (decode * peak)
+
+
+def draft_seconds_at_peak(organ: dict[str, Any], limits: Limits) -> float:
+    """Seconds of the sample one by one with right drafts, at the whole FMA peak: every token is a row of a prefill."""
+    metadata, part = organ["hyperparameters"], organ["gate"]["one_by_one"]
+    layers = (
+        (part["prompt_tokens"] + part["new_tokens"] - part["prompts"]) * 2.0 * _layer_parameters(metadata)
+    )
+    return (layers + part["new_tokens"] * 2.0 * _output_parameters(metadata)) / (limits.fma_gflops * 1e9)
 
 
 def ours(part: dict[str, Any], drafts: bool = False) -> str:

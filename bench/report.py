@@ -66,25 +66,47 @@ def _targets(organ: dict[str, Any], results: Results) -> list[str]:
 
 
 def _reach(organ: dict[str, Any], results: Results) -> list[str]:
-    """What the ratios would be if the shares of the FMA peak were exactly those of the targets."""
+    """What the measured limits leave room for: with the shares that the targets ask for, and with the whole peak."""
+    return ["", " ".join([*_reach_of_ratios(organ, results), _reach_of_drafts(organ, results)])]
+
+
+def _reach_of_ratios(organ: dict[str, Any], results: Results) -> list[str]:
     batched, alone = organ["gate"]["batched"], organ["gate"]["one_by_one"]
     if "llama.cpp BF16" not in batched["seconds"]:
         return []
     limits = figures.limits(results)
-    seconds = figures.gate_seconds_at(organ, limits, targets.PREFILL_SHARE, targets.DECODE_SHARE)
-    rate = batched["new_tokens"] / seconds
-    ratios = [rate / figures.gate_rate(part, "llama.cpp BF16") for part in (batched, alone)]
-    dot = limits.bf16_dot_gflops / limits.fma_gflops
-    why = (
-        f" Its BF16 products run on the BF16 dot instruction, whose measured peak is {dot:.2f} times the FMA peak; our "
-        "numerics contract forbids it, because it rounds otherwise than a chain of FMAs."
-    )
-    return [
-        "",
-        f"With prefill at {targets.PREFILL_SHARE:.0%} and decode at {targets.DECODE_SHARE:.0%} of the measured FMA "
-        f"peak, and the whole batch alive to the end, the gate's work would take {seconds:.2f} s: {ratios[0]:.2f}x "
-        f"llama.cpp BF16 batched and {ratios[1]:.2f}x one by one." + (why if dot > 0 else ""),
+
+    def would(prefill: float, decode: float) -> str:
+        seconds = figures.gate_seconds_at(organ, limits, prefill, decode)
+        ratios = [
+            batched["new_tokens"] / seconds / figures.gate_rate(part, "llama.cpp BF16")
+            for part in (batched, alone)
+        ]
+        return f"{seconds:.2f} s: {ratios[0]:.2f}x llama.cpp BF16 batched and {ratios[1]:.2f}x one by one."
+
+    asked, dot = (targets.PREFILL_SHARE, targets.DECODE_SHARE), limits.bf16_dot_gflops / limits.fma_gflops
+    lines = [
+        f"With prefill at {asked[0]:.0%} and decode at {asked[1]:.0%} of the measured FMA peak, and the whole batch "
+        f"alive to the end, the gate's work would take {would(*asked)}",
+        f"At the whole FMA peak it would take {would(1.0, 1.0)}",
     ]
+    if dot > 0:
+        lines.append(
+            f"Its BF16 products run on the BF16 dot instruction, whose measured peak is {dot:.2f} times the FMA peak; "
+            "our numerics contract forbids it, because it rounds otherwise than a chain of FMAs."
+        )
+    return lines
+
+
+def _reach_of_drafts(organ: dict[str, Any], results: Results) -> str:
+    alone = organ["gate"]["one_by_one"]
+    plain = statistics.median(alone["seconds"][figures.ours(alone["seconds"])])
+    least = figures.draft_seconds_at_peak(organ, figures.limits(results))
+    return (
+        f"Drafts at batch 1: prompt and draft ({alone['prompt_tokens']} and {alone['new_tokens']} tokens) are one "
+        f"prefill of {least:.2f} s at the whole FMA peak, against {plain:.2f} s measured without drafts: "
+        f"{plain / least:.2f}x is the most that drafts can give."
+    )
 
 
 def _gate(organ: dict[str, Any]) -> list[str]:
@@ -135,8 +157,8 @@ def _speed(organ: dict[str, Any], results: Results) -> list[str]:
                 f"{found.prefill * prefill_flops / peak:.0%}",
                 f"{found.alone:.1f}",
                 f"{found.alone * weights / reading:.0%}" if reads_bf16 else "",
-                f"{found.many:.0f}",
-                f"{found.many * flops / peak:.0%}",
+                "" if found.many is None else f"{found.many:.0f}",
+                "" if found.many is None else f"{found.many * flops / peak:.0%}",
             ]
         )
     return [

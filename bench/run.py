@@ -122,13 +122,14 @@ def bench_organ(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     rounds = {ours.name: arguments.rounds, drafts.name: arguments.rounds}
     for peer, engine in others.items():
         rounds[engine.name] = arguments.rounds if peer in MAIN_PEERS else arguments.few_rounds
-    quick = [engine for peer, engine in others.items() if not peer.startswith("transformers")]
+    main = [engine for peer, engine in others.items() if peer in MAIN_PEERS]
+    quick = [engine for engine in others.values() if engine not in main and "transformers" not in engine.name]
     result: dict[str, Any] = {"hyperparameters": open_pack(pack).metadata, "rounds": rounds}
     if "gate" in arguments.tables:
         result["gate"] = tables.gate_table([ours, drafts, *others.values()], work, rounds)
     if "speed" in arguments.tables:
-        result["speed"] = tables.speed_table([ours, *quick], work, rounds)
-    del others, quick
+        result["speed"] = tables.speed_table([ours, *main], quick, work, rounds)
+    del others, main, quick
     gc.collect()
     if "scaling" in arguments.tables:
         result["scaling"] = bench_scaling(pack, work, arguments)
@@ -168,7 +169,7 @@ def main() -> None:
         default=1,
         help="rounds of the engines other than ours and llama.cpp BF16 and F16",
     )
-    parser.add_argument("--scaling-rounds", type=int, default=2)
+    parser.add_argument("--scaling-rounds", type=int, default=1)
     parser.add_argument(
         "--tables",
         nargs="+",

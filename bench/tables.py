@@ -45,7 +45,8 @@ def exactly(peer: Peer, work: Work, batched: bool) -> None:
 
 def gate_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[str, Any]:
     """The gate's own work in one batch, and a sample of it one by one. Says how many answers equal the first peer's."""
-    warm_up = Work(work.prompts, [WARM_UP_TOKENS] * len(work.prompts))
+    sample = work.part(range(0, len(work.prompts), SAMPLE_STEP))
+    warm_up = Work(sample.prompts, [WARM_UP_TOKENS] * len(sample.prompts))
     for peer in peers:
         peer.run(warm_up, True)
     answers: dict[str, list[list[int]]] = {}
@@ -57,7 +58,6 @@ def gate_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[st
 
     batched = interleaved({p.name: (lambda p=p: run(p), rounds[p.name]) for p in peers})
     expected = answers[peers[0].name]
-    sample = work.part(range(0, len(work.prompts), SAMPLE_STEP))
     return {
         "batched": {**_size(work), "seconds": batched},
         "one_by_one": {**_size(sample), "seconds": timed(peers, sample, False, rounds)},
@@ -87,8 +87,11 @@ def lasting(prompts: Sequence[Sequence[int]], lengths: Sequence[int], tokens: in
     return [long[i % len(long)] for i in range(len(prompts))]
 
 
-def speed_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[str, Any]:
-    """Prefill (the prompts, one new token each), and decode alone and for all: the difference of two lengths."""
+def speed_table(peers: list[Peer], beside: list[Peer], work: Work, rounds: dict[str, int]) -> dict[str, Any]:
+    """Prefill (the prompts, one new token each), and decode alone and for all: the difference of two lengths.
+
+    `beside`: engines whose decode for all is left out; the gate's table says how fast they are in a batch.
+    """
     prompts = lasting(work.prompts, work.lengths, DECODE_STEPS + 1)
     count = len(prompts)
     jobs = {
@@ -99,7 +102,11 @@ def speed_table(peers: list[Peer], work: Work, rounds: dict[str, int]) -> dict[s
         "many_long": Work(prompts, [DECODE_STEPS + 1] * count),
     }
     sizes = {"prompt_tokens": work.prompt_tokens, "sequences": count, "steps": DECODE_STEPS}
-    return sizes | {name: timed(peers, job, True, rounds) for name, job in jobs.items()}
+    everyone = [*peers, *beside]
+    return sizes | {
+        name: timed(peers if name.startswith("many") else everyone, job, True, rounds)
+        for name, job in jobs.items()
+    }
 
 
 def scaling_table(

@@ -82,7 +82,7 @@ def _shares(organ: dict[str, Any], limits: Limits) -> list[Target]:
     llama = found.get("llama.cpp BF16")
     peak, reading = limits.fma_gflops * 1e9, limits.read_gb_per_s * 1e9
     prefill = ours.prefill * figures.prefill_flops_per_token(metadata, speed) / peak
-    many = ours.many * figures.flops_per_token(metadata) / peak
+    many = ours.many * figures.flops_per_token(metadata) / peak if ours.many is not None else None
     return [
         Target("prefill, of the FMA peak", PREFILL_SHARE, prefill, "%"),
         Target(f"decode of {speed['sequences']}, of the FMA peak", DECODE_SHARE, many, "%"),

@@ -27,15 +27,18 @@ class CTranslate2:
         return [self._generate(work.part([i]))[0] for i in range(len(work.prompts))]
 
     def _generate(self, work: Work) -> list[list[int]]:
-        # A callback that says "enough" at step n (from 0) drops the token of that step.
-        count = max(work.lengths)
+        # Steps count from 0 at the end of the shortest prompt: what the others have beyond it is forced, token by
+        # token. The token of the step at which the callback says "enough" still counts.
+        shortest = min(map(len, work.prompts))
+        ends = [len(prompt) - shortest + n for prompt, n in zip(work.prompts, work.lengths, strict=True)]
+        count = max(ends)
         results = self.generator.generate_batch(
             [[f"<{token}>" for token in prompt] for prompt in work.prompts],
             max_length=count,
             min_length=count,
             end_token=[],
             include_prompt_in_result=False,
-            callback=lambda step: step.step >= work.lengths[step.batch_id],
+            callback=lambda step: step.step + 1 >= ends[step.batch_id],
         )
         return [result.sequences_ids[0] for result in results]
 

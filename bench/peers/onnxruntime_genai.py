@@ -22,7 +22,10 @@ runpy.run_module("onnxruntime_genai.models.builder", run_name="__main__")
 
 
 class OnnxRuntimeGenai:
-    """One model. Batched, the prompts are padded on the left and all sequences run as long as the longest answer."""
+    """One model. Batched, all sequences run as long as the longest answer.
+
+    Prompts are padded on the right, which its attention expects: padded on the left, shorter ones got other answers.
+    """
 
     def __init__(self, pack: Path, kind: str, threads: int, scratch: Path) -> None:
         import onnxruntime_genai
@@ -51,7 +54,7 @@ class OnnxRuntimeGenai:
             batch_size=len(work.prompts), max_length=total, min_length=total, do_sample=False
         )
         generator = self.api.Generator(self.model, params)
-        rows = [[self.padding] * (longest - len(p)) + list(p) for p in work.prompts]
+        rows = [list(p) + [self.padding] * (longest - len(p)) for p in work.prompts]
         generator.append_tokens(np.array(rows, dtype=np.int32))
         while not generator.is_done():
             generator.generate_next_token()

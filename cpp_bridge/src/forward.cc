@@ -9,21 +9,26 @@
 namespace organ {
 namespace {
 
-// A unit of work for one thread: 4 panels are 64 columns, 115 KB of weights at K = 896, so that panels and
-// activations of a row block share a 512 KB L2; 8 for few rows, where the kernel takes up to 8 panels at once and
-// reads each only once.
-constexpr int kPanelsPerChunk = 4;
-constexpr int kPanelsPerChunkFewRows = 8;
-constexpr int kFewRows = 4;
+// Panels of a unit of work for one thread. 4 panels are 64 columns, 115 KB of weights at K = 896: panels and activations
+// of a row block share a 512 KB L2. One row takes 8 panels at once. Even, because a tile takes 2 panels or more.
+constexpr int kChunkSizes[] = {4, 6, 8};
+constexpr int kChunkSizesOneRow[] = {8, 10, 12};
 // Rows whose logits are computed together: 32 rows of 151,936 logits are 19 MB.
 constexpr int kLogitRows = 32;
-// Elementwise work is handed out in groups of rows; less is not worth waking a thread.
+// Elementwise work is handed out in even groups of at most this many rows; less is not worth waking a thread.
 constexpr int kRowsPerChunk = 16;
 
 ConstRows const_rows(const std::vector<float>& buffer, int64_t stride) { return {buffer.data(), stride}; }
 Rows rows_of(std::vector<float>& buffer, int64_t stride) { return {buffer.data(), stride}; }
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// The size that leaves the least to the busiest thread, the smallest of equals: 56 panels over two threads in chunks of
+// 8 are 32 and 24 of them, in chunks of 10 they are 30 and 26, in chunks of 4 they are 28 and 28.
+int balanced_chunk(std::span<const int> sizes, int panels, int threads) {
+  const auto busiest = [&](int size) { return ceil_div(ceil_div(panels, size), threads) * size; };
+  return *std::min_element(sizes.begin(), sizes.end(), [&](int a, int b) { return busiest(a) < busiest(b); });
+}
 
 }  // namespace
 
@@ -81,14 +86,22 @@ void Forward::embed(std::span<const Row> rows) {
 void Forward::normalise(const float* weight) {
   const ConstRows x = const_rows(x_, config_.hidden_size);
   const Rows y = rows_of(normed_, config_.hidden_size);
-  threads_.run(ceil_div(rows_, kRowsPerChunk), [&](int chunk, int) {
-    for (int m = chunk * kRowsPerChunk; m < std::min(rows_, (chunk + 1) * kRowsPerChunk); ++m)
+  for_rows([&](int first, int last) {
+    for (int m = first; m < last; ++m)
       kernels_.rms_norm(x.row(m), weight, config_.hidden_size, config_.rms_norm_eps, y.row(m));
   });
 }
 
-void Forward::for_panels(int panels, const PanelsFn& work) {
-  const int size = rows_ <= kFewRows ? kPanelsPerChunkFewRows : kPanelsPerChunk;
+// 19 rows over two threads are 10 and 9 of them, not 16 and 3.
+void Forward::for_rows(const RangeFn& work) {
+  int chunks = ceil_div(rows_, kRowsPerChunk);
+  if (chunks > 1) chunks = ceil_div(chunks, threads_.size()) * threads_.size();
+  threads_.run(chunks, [&](int chunk, int) { work(rows_ * chunk / chunks, rows_ * (chunk + 1) / chunks); });
+}
+
+void Forward::for_panels(int panels, const RangeFn& work) {
+  const std::span<const int> sizes = rows_ == 1 ? std::span(kChunkSizesOneRow) : std::span(kChunkSizes);
+  const int size = balanced_chunk(sizes, panels, threads_.size());
   threads_.run(ceil_div(panels, size),
                [&](int chunk, int) { work(chunk * size, std::min(panels, (chunk + 1) * size)); });
 }
@@ -120,8 +133,8 @@ void Forward::project_qkv(const Layer& layer) {
 
 void Forward::rotate_and_store(int layer, std::span<const Row> rows) {
   const int dim = config_.head_dim;
-  threads_.run(ceil_div(rows_, kRowsPerChunk), [&](int chunk, int) {
-    for (int m = chunk * kRowsPerChunk; m < std::min(rows_, (chunk + 1) * kRowsPerChunk); ++m) {
+  for_rows([&](int first, int last) {
+    for (int m = first; m < last; ++m) {
       const Row& row = rows[static_cast<size_t>(m)];
       float* q = rows_of(q_, config_.q_size()).row(m);
       float* k = rows_of(k_, config_.kv_size()).row(m);
@@ -197,9 +210,14 @@ void Forward::emit_logits(std::span<const Row> rows, const LogitsSink& sink) {
       kernels_.gemm(const_rows(normed_, hidden), rows_, model_.output.data, hidden, first, last,
                     {logits_.data() + first * kLanes, vocab});
     });
+    // Bytes, not bits: two threads write at the same time.
+    std::vector<uint8_t> finite(static_cast<size_t>(rows_));
+    threads_.run(rows_, [&](int i, int) {
+      finite[static_cast<size_t>(i)] = kernels_.all_finite(rows_of(logits_, vocab).row(i), config_.vocab_size);
+    });
     for (int i = 0; i < rows_; ++i) {
       const float* logits = rows_of(logits_, vocab).row(i);
-      if (!kernels_.all_finite(logits, config_.vocab_size))
+      if (finite[static_cast<size_t>(i)] == 0)
         throw NumericsError("a logit is NaN or infinite at position " +
                             std::to_string(rows[wanted[at + static_cast<size_t>(i)]].position) +
                             ": the weights of this pack are broken");

@@ -36,7 +36,7 @@ class Forward {
 
  private:
   struct Buffers;
-  using PanelsFn = std::function<void(int first, int last)>;
+  using RangeFn = std::function<void(int first, int last)>;
 
   void resize(std::span<const Row> rows);
   void embed(std::span<const Row> rows);
@@ -47,7 +47,8 @@ class Forward {
   void add_product(const std::vector<float>& x, const PanelMatrix& w);
   void feed_forward(const Layer& layer);
   void emit_logits(std::span<const Row> rows, const LogitsSink& sink);
-  void for_panels(int panels, const PanelsFn& work);
+  void for_panels(int panels, const RangeFn& work);
+  void for_rows(const RangeFn& work);
 
   const Model& model_;
   const Config& config_;

@@ -51,8 +51,8 @@ void each_isa(Run run) {
 
 TEST(gemm_matches_for_all_row_counts_and_odd_depths) {
   std::mt19937 random(1);
-  // 2 and 30: less than a K block; 256: one; 514: two and a rest of one cell.
-  for (const int k : {2, 30, 256, 514}) {
+  // 2 and 30: less than a K block; 1024: one; 2050: two and a rest of one cell.
+  for (const int k : {2, 30, 1024, 2050}) {
     const int panels = 11;
     const AlignedWeights w(static_cast<size_t>(panels * k * kLanes), random);
     for (int rows = 1; rows <= 26; ++rows) {
