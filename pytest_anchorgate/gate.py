@@ -217,7 +217,7 @@ def open_pack(spec: str, *, progress: bool) -> Pack:
         PackSourceError, PackFormatError, OSError: one line for the user.
     """
     from pytest_anchorgate.packs.errors import PackFormatError
-    from pytest_anchorgate.packs.planck import read_header
+    from pytest_anchorgate.packs.header import read_header
     from pytest_anchorgate.packs.resolve import resolve_pack
 
     path = Path(resolve_pack(spec, progress=progress)).absolute()

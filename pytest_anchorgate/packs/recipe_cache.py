@@ -8,8 +8,8 @@ from pytest_anchorgate.packs import progress
 from pytest_anchorgate.packs.adapter_recipes import AdapterRecipe
 from pytest_anchorgate.packs.build import build
 from pytest_anchorgate.packs.errors import PackSourceError
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.merge import merge_adapter
-from pytest_anchorgate.packs.planck import file_sha256
 from pytest_anchorgate.packs.recipes import RECIPES, Recipe
 from pytest_anchorgate.packs.sources import cache_folder, fetch_gguf, scratch
 
