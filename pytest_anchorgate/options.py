@@ -17,6 +17,17 @@ DEFAULT_TIMEOUT = 900.0
 BASELINE_FILE = "baseline.json"
 ANCHORS_FOLDER = "anchors"
 _PACKAGED = "pytest_anchorgate.default_anchors"
+# Modes in which pytest runs no test, by the name of the option that asks for them.
+_RUNS_NOTHING = {
+    "collectonly": "--collect-only",
+    "setupplan": "--setup-plan",
+    "setuponly": "--setup-only",
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "cacheshow": "--cache-show",
+    "markers": "--markers",
+    "help": "--help",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +195,18 @@ def read_settings(config: pytest.Config) -> Settings | None:
 def names_gate(options: argparse.Namespace) -> bool:
     """Whether the command line is about the gate: it names a pack, or the receipt of one."""
     return (options.anchorgate_pack, options.anchorgate_receipt) != (None, None)
+
+
+def runs_nothing(options: argparse.Namespace) -> str:
+    """The flag by which pytest was asked not to run any test, "" if it was not."""
+    return next((flag for option, flag in _RUNS_NOTHING.items() if getattr(options, option, None)), "")
+
+
+def leaves_out(options: argparse.Namespace) -> bool:
+    """Whether the command line may select some tests only; a guess that no verdict depends on."""
+    flags = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+    named = any("::" in argument for argument in getattr(options, "file_or_dir", None) or ())
+    return named or any(getattr(options, flag, None) for flag in flags)
 
 
 def find_anchors(*folders: Path) -> Path:
