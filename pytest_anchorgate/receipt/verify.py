@@ -23,6 +23,7 @@ from pytest_anchorgate.receipt.dsse import IN_TOTO, Envelope, pae
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
 from pytest_anchorgate.receipt.facts import Facts
 from pytest_anchorgate.receipt.keys import PublicKey, read_public_key
+from pytest_anchorgate.receipt.stale import LARGEST
 from pytest_anchorgate.receipt.statement import (
     GATE_RECEIPT,
     PASSED,
@@ -35,7 +36,6 @@ from pytest_anchorgate.receipt.statement import (
     result_of,
     statements,
 )
-from pytest_anchorgate.receipt.write import LARGEST
 from pytest_anchorgate.repeats import LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import at_least
 from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256
