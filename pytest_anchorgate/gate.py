@@ -29,7 +29,8 @@ from pytest_anchorgate.engine import (
     Request,
     generate,
 )
-from pytest_anchorgate.options import BASELINE_FILE, Settings
+from pytest_anchorgate.options import Settings
+from pytest_anchorgate.places import BASELINE_FILE
 from pytest_anchorgate.sandbox.offer import Asking
 from pytest_anchorgate.verdict import Manifest
 

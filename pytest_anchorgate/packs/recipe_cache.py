@@ -55,7 +55,7 @@ def cached_pack(recipe: Recipe | AdapterRecipe, shown: bool) -> Path:
 def packaged_adapter(recipe: AdapterRecipe) -> Path:
     """Where the adapter of `recipe` lies: below the anchors that come with the plugin."""
     # It imports pytest, which building a model's pack does not need.
-    from pytest_anchorgate.options import packaged_anchors
+    from pytest_anchorgate.places import packaged_anchors
 
     return packaged_anchors() / "bd6" / "adapters" / recipe.adapter
 

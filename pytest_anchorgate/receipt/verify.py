@@ -14,9 +14,9 @@ from typing import Any
 
 from pytest_anchorgate.anchors import AnchorsError, AnchorSet, read_anchors
 from pytest_anchorgate.baseline import Baseline, BaselineError, read_baseline, require_same_anchors
-from pytest_anchorgate.options import BASELINE_FILE, find_anchors
 from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.header import file_sha256
+from pytest_anchorgate.places import BASELINE_FILE, find_anchors
 from pytest_anchorgate.receipt.canonical import parse_canonical, sha256_hex
 from pytest_anchorgate.receipt.difference import first_difference
 from pytest_anchorgate.receipt.dsse import IN_TOTO, Envelope, pae
