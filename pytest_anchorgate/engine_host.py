@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pytest_anchorgate.frames import FrameReader, pack_frame
@@ -58,7 +60,7 @@ def _serve(frames: Iterator[dict[str, Any]], out: BinaryIO) -> None:
             organ = _load(start)
         except (OrganError, OSError) as error:
             return send("error", kind="refused", message=str(error))
-        send("loaded", info=_plain(organ.info))
+        send("loaded", info={**_plain(organ.info), "runtime_sha256": _runtime_sha256()})
         request = next(frames, None)
         if request is None:
             raise SystemExit(ORPHANED)  # the session ended before it came to a question
@@ -71,6 +73,13 @@ def _serve(frames: Iterator[dict[str, Any]], out: BinaryIO) -> None:
         send("error", kind="memory", message=str(error))
     except (RuntimeError, ValueError) as error:
         send("error", kind="failed", message=f"{type(error).__name__}: {error}")
+
+
+def _runtime_sha256() -> str:
+    """Digest of the compiled module's file: which build has computed."""
+    from pytest_anchorgate import _organ
+
+    return hashlib.sha256(Path(_organ.__file__).read_bytes()).hexdigest()
 
 
 def _load(start: dict[str, Any]) -> Organ:

@@ -21,6 +21,7 @@ from pytest_anchorgate.receipt.canonical import parse_canonical, sha256_hex
 from pytest_anchorgate.receipt.difference import first_difference
 from pytest_anchorgate.receipt.dsse import IN_TOTO, Envelope, pae
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
+from pytest_anchorgate.receipt.evidence import smallest_margin
 from pytest_anchorgate.receipt.facts import Facts
 from pytest_anchorgate.receipt.keys import PublicKey, read_public_key
 from pytest_anchorgate.receipt.stale import LARGEST
@@ -243,6 +244,11 @@ def _check_facts(facts: Facts, world: World) -> None:
         wrong = piece.contradiction(world.baseline.anchors.get(piece.task_id))
         if wrong:
             raise ReceiptError(f"the evidence for {piece.task_id} contradicts itself: {wrong}")
+        recorded = world.baseline.anchors.get(piece.task_id)
+        if pack.sha256 == world.baseline.pack.sha256 and recorded is not None and piece.parting is None:
+            own = smallest_margin(recorded.margins)
+            if piece.tokens and piece.smallest_margin_micro != own:
+                raise ReceiptError(f"{piece.task_id}: production itself has another margin: {own}")
         wanted = facts.sandbox_level
         if wanted is not None and piece.status == "passed" and not at_least(piece.level, wanted):
             raise ReceiptError(f"{piece.task_id} passed at level {piece.level}, but {wanted} was required")
