@@ -2,10 +2,13 @@
 
 The work is one engine that answers every anchor, its start and loading included, and one verification of each
 answer, one after the other, in a process of its own that has imported all it needs before the clock starts.
-Against it stands the whole command `pytest --pack=PACK`, from its start to its end. Both are repeated in turn,
-and medians are compared. The determinism check is extra work, not overhead, and is told apart: without it means
-`--anchorgate-partial --anchorgate-recheck=0`, which does everything else in the same way. What pytest itself
-costs is shown beside it: a run of as many empty tests without a pack.
+Against it stands the whole command `pytest --pack=PACK`, from its start to its end, so that of pytest itself too:
+a run of as many empty tests without a pack is shown beside it. All of these run in turn, round by round. The
+overhead is the median, over the rounds, of the gate's time minus the work's in the same round; beside it stands
+the difference of the best of each, which other load on the machine disturbs least.
+
+The determinism check is extra work, not overhead, and is told apart: without it means `--anchorgate-partial
+--anchorgate-recheck=0`, which does everything else in the same way; `--bare` measures nothing else.
 
 Bytecode is kept, as in any installed environment, and plugins of others are left out.
 """
@@ -21,6 +24,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from pytest_anchorgate.anchors import read_anchors
+from pytest_anchorgate.places import BASELINE_FILE
+
 GATE = "pytest alone", "pytest -n2"
 _WORK = """
 import sys, time
@@ -32,7 +38,7 @@ from pytest_anchorgate.anchors import read_anchors
 from pytest_anchorgate.progress import Quiet
 
 anchors = read_anchors(Path(sys.argv[2]))
-baseline = read_baseline(anchors.path.with_name("baseline.json"))
+baseline = read_baseline(Path(sys.argv[3]))
 started = time.monotonic()
 done = generate(
     Request(
@@ -50,17 +56,18 @@ print(generated - started, time.monotonic() - generated, done.tokens)
 """
 
 
-def work(pack: Path, anchors: Path) -> tuple[float, float, int]:
+def work(pack: Path, anchors: Path, baseline: Path) -> tuple[float, float, int]:
     """Seconds of generation and of verification, and the tokens."""
-    command = [sys.executable, "-c", _WORK, str(pack), str(anchors)]
+    command = [sys.executable, "-c", _WORK, str(pack), str(anchors), str(baseline)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     generation, verification, tokens = output.split()
     return float(generation), float(verification), int(tokens)
 
 
-def gate(pack: Path, anchors: Path, *args: str) -> float:
+def gate(pack: Path, anchors: Path, baseline: Path, *args: str) -> float:
     """Seconds of one whole session, which has to come to a verdict."""
-    seconds, done = _pytest(f"--pack={pack}", f"--anchorgate-anchors={anchors}", *args)
+    inputs = (f"--anchorgate-anchors={anchors}", f"--anchorgate-baseline={baseline}")
+    seconds, done = _pytest(f"--pack={pack}", *inputs, *args)
     if done.returncode not in (0, 1, 11) or "\nundecided: " in done.stdout:
         raise SystemExit(f"no verdict (exit status {done.returncode}):\n{done.stdout}{done.stderr}")
     return seconds
@@ -82,34 +89,51 @@ def _pytest(*args: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     return time.monotonic() - started, done
 
 
-def measure(pack: Path, anchors: Path, repeats: int) -> None:
-    """Prints one pack's table."""
+def measure(inputs: tuple[Path, Path, Path], folder: Path, *, rounds: int, check: bool) -> None:
+    """Prints one pack's table; `inputs` are pack, anchors and baseline."""
     bare = ("--anchorgate-partial", "--anchorgate-recheck=0")
-    ways = {
-        (name, check): ((() if name == GATE[0] else ("-n2",)) + (() if check else bare))
-        for name in GATE
-        for check in (False, True)
-    }
+    spread = {GATE[0]: (), GATE[1]: ("-n2",)}
     alone: list[tuple[float, float, int]] = []
-    seconds: dict[tuple[str, bool], list[float]] = {way: [] for way in ways}
-    work(pack, anchors)  # fills the page cache, and the next lines that of bytecode
-    for args in ways.values():
-        gate(pack, anchors, *args)
-    for _ in range(repeats):
-        alone.append(work(pack, anchors))
-        for way, args in ways.items():
-            seconds[way].append(gate(pack, anchors, *args))
-    generation, verification = (statistics.median(run[i] for run in alone) for i in (0, 1))
-    needed = statistics.median(sum(run[:2]) for run in alone)
-    print(f"{pack.name}: {alone[0][2]} tokens, medians of {repeats}, {os.cpu_count()} processors")
-    print(f"  generation {generation:.2f} s + verification {verification:.2f} s = {needed:.2f} s")
+    itself: dict[str, list[float]] = {name: [] for name in GATE}
+    seconds: dict[tuple[str, bool], list[float]] = {
+        (name, checked): [] for name in GATE for checked in ((False, True) if check else (False,))
+    }
+    for _ in range(rounds + 1):  # the first fills the page cache and that of bytecode, and does not count
+        alone.append(work(*inputs))
+        for name in GATE:
+            itself[name].append(pytest_itself(folder, *spread[name]))
+        for (name, checked), times in seconds.items():
+            times.append(gate(*inputs, *spread[name], *(() if checked else bare)))
+    needed = [generation + verification for generation, verification, _ in alone[1:]]
+    generation, verification = (statistics.median(run[i] for run in alone[1:]) for i in (0, 1))
+    print(
+        f"{inputs[0].name}: {alone[0][2]} tokens, {rounds} rounds, {os.cpu_count()} processors, load {_load()}"
+    )
+    print(
+        f"  generation {generation:.2f} s + verification {verification:.2f} s; "
+        f"work {_spread(needed)}, best {min(needed):.2f} s"
+    )
     for name in GATE:
-        without, with_check = (statistics.median(seconds[name, check]) for check in (False, True))
-        over = without - needed
+        times = seconds[name, False][1:]
+        over = statistics.median(a - b for a, b in zip(times, needed, strict=True))
+        share = statistics.median((a - b) / b for a, b in zip(times, needed, strict=True))
+        best = min(times) - min(needed)
         print(
-            f"  {name:12} {without:.2f} s: overhead {over:+.2f} s, {100 * over / needed:+.1f} %; "
-            f"determinism check {with_check - without:+.2f} s ({with_check:.2f} s in all)"
+            f"  {name:12} {_spread(times)}: overhead {over:+.2f} s, {100 * share:+.1f} %; "
+            f"best against best {best:+.2f} s, {100 * best / min(needed):+.1f} %; "
+            f"pytest itself {_spread(itself[name][1:])}"
         )
+        if check:
+            extra = statistics.median(a - b for a, b in zip(seconds[name, True][1:], times, strict=True))
+            print(f"  {'':12} determinism check {extra:+.2f} s")
+
+
+def _spread(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def main() -> None:
@@ -119,17 +143,19 @@ def main() -> None:
     )
     parser.add_argument("packs", type=Path, nargs="+")
     parser.add_argument("--anchors", type=Path, default=Path("anchors"))
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--baseline", type=Path, help="default: baseline.json beside the anchors")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bare", action="store_true", help="without the determinism check only")
     options = parser.parse_args()
+    anchors = read_anchors(options.anchors).path.absolute()
+    baseline = (options.baseline or anchors.with_name(BASELINE_FILE)).absolute()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PYTHONPYCACHEPREFIX"] = folder
-        for name, args in zip(GATE, ((), ("-n2",)), strict=True):
-            seconds = [pytest_itself(Path(folder), *args) for _ in range(options.repeats + 1)]
-            print(f"{name} itself, nineteen empty tests: {statistics.median(seconds[1:]):.2f} s")
         for pack in options.packs:
-            measure(pack.absolute(), options.anchors.absolute(), options.repeats)
+            inputs = (pack.absolute(), anchors, baseline)
+            measure(inputs, Path(folder), rounds=options.rounds, check=not options.bare)
 
 
 if __name__ == "__main__":

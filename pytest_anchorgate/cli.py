@@ -103,7 +103,7 @@ def record(
     from pytest_anchorgate.anchors import read_anchors
     from pytest_anchorgate.engine import EngineError
     from pytest_anchorgate.gate import open_pack, user_errors
-    from pytest_anchorgate.options import BASELINE_FILE, find_anchors
+    from pytest_anchorgate.places import BASELINE_FILE, find_anchors
 
     try:
         recording.refuse_in_ci()

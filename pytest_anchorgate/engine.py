@@ -7,7 +7,7 @@ like a PASS.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from pytest_anchorgate.wire import is_margins, is_token_ids, printable
 
 __all__ = [
     "Divergence",
+    "Engine",
     "EngineCrashed",
     "EngineError",
     "EngineFailed",
@@ -34,6 +35,7 @@ __all__ = [
     "Generation",
     "Listener",
     "Request",
+    "Start",
     "generate",
 ]
 
@@ -44,6 +46,17 @@ class EngineFailed(EngineError):
 
 class EngineRefused(ValueError):
     """The runtime refused the pack: the user's matter, not an undecided run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a host needs to know to load a pack; see `Request`."""
+
+    pack: Path
+    threads: int | None = None
+    organ: str = ""
+    prefill_chunk: int | None = None
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,11 @@ class Request:
     organ: str = ""
     prefill_chunk: int | None = None
     nice: int = 0
+
+    @property
+    def start(self) -> Start:
+        """The part of it that loads the pack."""
+        return Start(self.pack, self.threads, self.organ, self.prefill_chunk, self.nice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +150,74 @@ class Listener(Protocol):
         """Some tokens more."""
 
 
+class Engine:
+    """A host that loads a pack from the moment it is started, before anybody knows what to ask it.
+
+    It is told to load with the first frame and what to generate with the second, so that loading and hashing a
+    pack need not wait for whoever makes up the question.
+    """
+
+    def __init__(self, start: Start, command: Sequence[str] | None = None) -> None:
+        self.start = start
+        self.asked: Request | None = None
+        self._host = HostProcess(command or host_command())
+        self._host.tell(pack_frame({**asdict(start), "pack": str(start.pack)}))
+
+    def ask(self, request: Request) -> None:
+        """Has it begin; asking once more for the same does nothing."""
+        if self.asked is None:
+            self.asked = request
+            self._host.request(pack_frame(_question(request)))
+
+    def fits(self, request: Request) -> bool:
+        """Whether it can answer this request, and no other."""
+        return self.start == request.start and self.asked in (None, request)
+
+    def answer(self, timeout: float, listener: Listener) -> Generation:
+        """Waits for everything that was asked for; see `generate`."""
+        assert self.asked is not None
+        self._host.deadline_in(timeout)
+        return _collect(self._host, self.asked, listener)
+
+    def close(self) -> None:
+        """Ends the host, whatever it is doing."""
+        self._host.close()
+
+
 def generate(
-    request: Request, *, timeout: float, listener: Listener, command: Sequence[str] | None = None
+    request: Request,
+    *,
+    timeout: float,
+    listener: Listener,
+    command: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> Generation:
-    """Runs one batch in a fresh child process and waits for it.
+    """Runs one batch in a child process of its own and waits for it.
 
     Args:
         request: the pack and the prompts.
         timeout: seconds for loading and generating together.
         listener: told about progress, in this thread.
         command: the child's command line without the descriptor, for tests of this client.
+        engine: a child that was started ahead; it serves this one batch if it fits, and is ended in any case.
 
     Raises:
         EngineRefused: the pack is not one, or cannot be read.
         EngineCrashed, EngineTimeout, EngineFailed: there is no answer; see there.
     """
-    with HostProcess(command or host_command(), timeout) as host:
-        host.request(pack_frame(_message(request)))
-        return _collect(host, request, listener)
+    if engine is not None and not engine.fits(request):
+        engine.close()
+        engine = None
+    engine = engine or Engine(request.start, command)
+    try:
+        engine.ask(request)
+        return engine.answer(timeout, listener)
+    finally:
+        engine.close()
 
 
-def _message(request: Request) -> dict[str, Any]:
+def _question(request: Request) -> dict[str, Any]:
     return {
-        "pack": str(request.pack),
-        "threads": request.threads,
-        "organ": request.organ,
-        "prefill_chunk": request.prefill_chunk,
-        "nice": request.nice,
         "prompts": list(request.prompts),
         "max_new_tokens": list(request.max_new_tokens),
         "expected": [None if ids is None else list(ids) for ids in request.expected],

@@ -1,7 +1,8 @@
 """The child that runs the model: loads one pack once, generates one batch, streams what it has, and ends.
 
-Started by `engine.generate` with the number of a file descriptor, on which messages leave as frames. The
-request comes as one frame on standard input. Standard output is not used, since native code may print there.
+Started by `engine.Engine` with the number of a file descriptor, on which messages leave as frames. On standard
+input come two: which pack to load, and what to generate. Standard output is not used, since native code may
+print there.
 
 Messages: `loaded` {info}, `progress` {fields of Progress}, `completion` {index, ...}, `done` {seconds,
 tokens}, or `error` {kind: "refused" | "numerics" | "memory" | "failed", message}. A pack that is refused is
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pytest_anchorgate.frames import FrameReader, pack_frame
@@ -35,28 +38,34 @@ def main(argv: Sequence[str]) -> int:
     descriptor = int(argv[0])
     os.set_inheritable(descriptor, False)
     os.dup2(2, 1)
-    request = _read_request(sys.stdin.buffer)
-    # If the parent is gone, nobody kills this process group: the open standard input is what tells us.
-    threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
+    frames = _frames(sys.stdin.fileno())
     with os.fdopen(descriptor, "wb", buffering=0) as out:
-        _serve(request, out)
+        _serve(frames, out)
     return 0
 
 
-def _serve(request: dict[str, Any], out: BinaryIO) -> None:
+def _serve(frames: Iterator[dict[str, Any]], out: BinaryIO) -> None:
     def send(type_: str, **fields: Any) -> None:
         frame = memoryview(pack_frame({"type": type_, **fields}))
         while frame:
             frame = frame[out.write(frame) :]
 
+    start = next(frames, None)
+    if start is None:
+        raise SystemExit("no request: this program is started by pytest-anchorgate, not by hand")
     from pytest_anchorgate.runtime import NumericsError, OrganError
 
     try:
         try:
-            organ = _load(request)
+            organ = _load(start)
         except (OrganError, OSError) as error:
             return send("error", kind="refused", message=str(error))
-        send("loaded", info=_plain(organ.info))
+        send("loaded", info={**_plain(organ.info), "runtime_sha256": _runtime_sha256()})
+        request = next(frames, None)
+        if request is None:
+            raise SystemExit(ORPHANED)  # the session ended before it came to a question
+        # If the parent is gone, nobody kills this process group: the open standard input is what tells us.
+        threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
         _generate(organ, request, send)
     except NumericsError as error:
         send("error", kind="numerics", message=str(error))
@@ -66,11 +75,18 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
         send("error", kind="failed", message=f"{type(error).__name__}: {error}")
 
 
-def _load(request: dict[str, Any]) -> Organ:
+def _runtime_sha256() -> str:
+    """Digest of the compiled module's file: which build has computed."""
+    from pytest_anchorgate import _organ
+
+    return hashlib.sha256(Path(_organ.__file__).read_bytes()).hexdigest()
+
+
+def _load(start: dict[str, Any]) -> Organ:
     from pytest_anchorgate.runtime import Organ, OrganManager
 
-    os.nice(request["nice"])
-    path, threads, name, chunk = (request[key] for key in ("pack", "threads", "organ", "prefill_chunk"))
+    os.nice(start["nice"])
+    path, threads, name, chunk = (start[key] for key in ("pack", "threads", "organ", "prefill_chunk"))
     if not name:
         given = {} if chunk is None else {"prefill_chunk": chunk}
         return Organ.load(path, threads=threads, **given)
@@ -153,12 +169,10 @@ def _plain(info: dict[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in info.items() if isinstance(value, (str, int, float, bool))}
 
 
-def _read_request(stream: BinaryIO) -> dict[str, Any]:
+def _frames(descriptor: int) -> Iterator[dict[str, Any]]:
     reader = FrameReader()
-    while chunk := os.read(stream.fileno(), 1 << 16):
-        for message in reader.feed(chunk):
-            return message
-    raise SystemExit("no request: this program is started by pytest-anchorgate, not by hand")
+    while chunk := os.read(descriptor, 1 << 16):
+        yield from reader.feed(chunk)
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -26,6 +26,7 @@ _STDERR_TAIL = 4096
 _LAST_LINES = 5
 MESSAGE_LIMIT = 600
 _GRACE_SECONDS = 5.0
+_LONGEST_WAIT = 3600.0  # of one system call
 # What Python, the dynamic linker and sanitizers need, and the choice of kernels, which does not change a bit.
 _KEPT_VARIABLES = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "ANCHORGATE_ISA"),
@@ -48,9 +49,9 @@ class EngineTimeout(EngineError):
 class HostProcess:
     """The child process and its three pipes, all non-blocking, so that one deadline covers every wait."""
 
-    def __init__(self, command: Sequence[str], timeout: float) -> None:
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+    def __init__(self, command: Sequence[str]) -> None:
+        self._timeout = self._deadline = float("inf")
+        self._closed = False
         self._reader = FrameReader()
         self._messages: list[dict[str, Any]] = []
         self._stderr = b""
@@ -81,10 +82,11 @@ class HostProcess:
         self._selector.register(self._frames, selectors.EVENT_READ)
         self._selector.register(self._errors, selectors.EVENT_READ)
 
-    def __enter__(self) -> HostProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Ends it, whatever it is doing; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         # The group first: while the leader is not reaped, its number cannot belong to anyone else.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -97,10 +99,22 @@ class HostProcess:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 
+    def tell(self, frame: bytes) -> None:
+        """Sends as much as the pipe takes at once; the rest leaves while messages are awaited."""
+        waiting = bool(self._to_send)
+        self._to_send = memoryview(bytes(self._to_send) + frame)
+        if not waiting:
+            self._selector.register(self._stdin, selectors.EVENT_WRITE)
+            self._send()
+
     def request(self, frame: bytes) -> None:
-        """Queues the request; it leaves while messages are awaited. The pipe stays open as a sign of life."""
-        self._to_send = memoryview(frame)
-        self._selector.register(self._stdin, selectors.EVENT_WRITE)
+        """Sends the request. The pipe stays open as a sign of life."""
+        self.tell(frame)
+
+    def deadline_in(self, seconds: float) -> None:
+        """Everything that is still awaited has to come within `seconds` from now."""
+        self._timeout = seconds
+        self._deadline = time.monotonic() + seconds
 
     def receive(self) -> dict[str, Any]:
         """The next message.
@@ -111,7 +125,7 @@ class HostProcess:
         """
         while not self._messages:
             left = self._deadline - time.monotonic()
-            ready = self._selector.select(max(left, 0)) if left > 0 else []
+            ready = self._selector.select(min(left, _LONGEST_WAIT)) if left > 0 else []
             if not ready and time.monotonic() >= self._deadline:
                 raise EngineTimeout(f"the engine was not done within {self._timeout:g} s and was killed")
             for key, _ in ready:
@@ -135,6 +149,8 @@ class HostProcess:
     def _send(self) -> None:
         try:
             self._to_send = self._to_send[os.write(self._stdin, self._to_send) :]
+        except BlockingIOError:
+            return
         except BrokenPipeError:
             self._to_send = memoryview(b"")  # it died; the end of the frames will say so
         if not self._to_send:

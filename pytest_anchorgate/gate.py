@@ -21,6 +21,7 @@ from pytest_anchorgate.baseline import (
 )
 from pytest_anchorgate.engine import (
     Divergence,
+    Engine,
     EngineError,
     EngineRefused,
     Generated,
@@ -28,7 +29,9 @@ from pytest_anchorgate.engine import (
     Request,
     generate,
 )
-from pytest_anchorgate.options import BASELINE_FILE, Settings
+from pytest_anchorgate.options import Settings
+from pytest_anchorgate.places import BASELINE_FILE
+from pytest_anchorgate.sandbox.offer import Asking
 from pytest_anchorgate.verdict import Manifest
 
 
@@ -58,6 +61,17 @@ class Answers:
     seconds: float = 0.0
     tokens: int = 0
 
+    def to_wire(self) -> str:
+        """A copy for a worker, as ASCII."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_wire(cls, text: str) -> Answers:
+        """The controller's answers on a worker."""
+        data = json.loads(text)
+        completions = {task_id: _generated(entry) for task_id, entry in data.pop("completions").items()}
+        return cls(completions=completions, **data)
+
 
 @dataclass(slots=True)
 class Gate:
@@ -67,10 +81,11 @@ class Gate:
         session: a nonce; evidence counts only in the session that made it.
         worker: the xdist worker that holds this copy, "" on the controller and without xdist.
         sandbox_level: the weakest confinement of generated code to accept; None for any.
-        sandbox: what this machine offers, for the header.
+        sandbox: what this machine offers, for the header; asked for by a thread.
         organ: the name under which an organ manager loads the pack; "" loads it directly.
         recheck: how many of the anchors that production holds are generated a second time (repeats.py), besides
             every lost one; 0 for no second time.
+        engine: a host that was started ahead and loads the pack already, if there is one.
     """
 
     session: str
@@ -83,10 +98,11 @@ class Gate:
     partial: bool = False
     worker: str = ""
     sandbox_level: str | None = None
-    sandbox: str = ""
+    sandbox: Asking | None = None
     organ: str = ""
     recheck: int = 0
     answers: Answers = field(default_factory=Answers)
+    engine: Engine | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -100,6 +116,13 @@ class Gate:
             recheck=self.recheck,
         )
 
+    def ask(self, task_ids: Collection[str]) -> None:
+        """Has the engine that was started ahead begin, if there is one; `run_engine` waits for it."""
+        if self.engine is not None:
+            request = self._request(task_ids)
+            if self.engine.fits(request):
+                self.engine.ask(request)
+
     def run_engine(self, task_ids: Collection[str], listener: Listener) -> None:
         """Generates the answers to these anchors in one batch; the bits of each do not depend on the others.
 
@@ -108,8 +131,23 @@ class Gate:
         Raises:
             EngineRefused: the runtime does not accept the pack.
         """
+        request = self._request(task_ids)
+        ahead, self.engine = self.engine, None
+        try:
+            done = generate(request, timeout=self.timeout, listener=listener, engine=ahead)
+        except EngineError as error:
+            self.answers = Answers(failure=str(error))
+            return
+        if done.info.get("identity") != self.pack.identity:
+            self.answers = Answers(failure=f"{self.pack.name} was replaced while the session started")
+            return
+        wanted = [anchor.task_id for anchor in self.anchors if anchor.task_id in task_ids]
+        completions = dict(zip(wanted, done.completions, strict=True))
+        self.answers = Answers(done.info, completions, "", done.seconds, done.tokens)
+
+    def _request(self, task_ids: Collection[str]) -> Request:
         wanted = [anchor for anchor in self.anchors if anchor.task_id in task_ids]
-        request = Request(
+        return Request(
             pack=self.pack.path,
             prompts=[anchor.prompt for anchor in wanted],
             max_new_tokens=[anchor.max_new_tokens for anchor in wanted],
@@ -117,19 +155,9 @@ class Gate:
             threads=self.threads,
             organ=self.organ,
         )
-        try:
-            done = generate(request, timeout=self.timeout, listener=listener)
-        except EngineError as error:
-            self.answers = Answers(failure=str(error))
-            return
-        if done.info.get("identity") != self.pack.identity:
-            self.answers = Answers(failure=f"{self.pack.name} was replaced while the session started")
-            return
-        completions = {a.task_id: c for a, c in zip(wanted, done.completions, strict=True)}
-        self.answers = Answers(done.info, completions, "", done.seconds, done.tokens)
 
     def to_wire(self) -> str:
-        """A copy for a worker, as ASCII: execnet takes no lone surrogates."""
+        """A copy for a worker, without the answers, as ASCII: execnet takes no lone surrogates."""
         return json.dumps(
             {
                 "session": self.session,
@@ -137,7 +165,6 @@ class Gate:
                 "anchors": str(self.anchors.path),
                 "baseline": self.baseline.to_text(),
                 "sandbox_level": self.sandbox_level,
-                "answers": dataclasses.asdict(self.answers),
             }
         )
 
@@ -146,8 +173,6 @@ class Gate:
         """The controller's gate on a worker; anchors that differ there give evidence that does not count."""
         data = json.loads(text)
         baseline = parse_baseline(data["baseline"], "the controller's baseline")
-        answers = data["answers"]
-        completions = {task_id: _generated(entry) for task_id, entry in answers.pop("completions").items()}
         return cls(
             session=data["session"],
             pack=Pack(**{**data["pack"], "path": Path(data["pack"]["path"])}),
@@ -158,16 +183,19 @@ class Gate:
             threads=None,
             worker=worker,
             sandbox_level=data["sandbox_level"],
-            answers=Answers(completions=completions, **answers),
         )
 
 
-def open_gate(settings: Settings, *, progress: bool) -> Gate:
+def open_gate(
+    settings: Settings, *, progress: bool, engine: Engine | None = None, offer: Asking | None = None
+) -> Gate:
     """Reads all that a session needs, cheap things first: a missing baseline is told before any download.
 
     Args:
         settings: what the user asked for.
         progress: whether fetching and building a recipe may show how far it is.
+        engine: see `Gate.engine`.
+        offer: see `Gate.sandbox`.
 
     Raises:
         AnchorsError, BaselineError, SandboxTooWeak, PackSourceError, PackFormatError, OSError: one line for
@@ -177,7 +205,9 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
     baseline_path = settings.baseline or anchors.path.with_name(BASELINE_FILE)
     baseline = read_baseline(baseline_path)
     require_same_anchors(baseline, anchors, str(baseline_path))
-    sandbox = _sandbox(settings.sandbox_level)
+    offer = offer or Asking()
+    if settings.sandbox_level is not None:
+        _require(settings.sandbox_level, offer)
     return Gate(
         session=secrets.token_hex(16),
         pack=open_pack(settings.pack, progress=progress),
@@ -188,8 +218,9 @@ def open_gate(settings: Settings, *, progress: bool) -> Gate:
         threads=settings.threads,
         partial=settings.partial,
         sandbox_level=settings.sandbox_level,
-        sandbox=sandbox,
+        sandbox=offer,
         recheck=settings.recheck,
+        engine=engine,
     )
 
 
@@ -197,17 +228,12 @@ class SandboxTooWeak(ValueError):
     """This machine cannot confine generated code as the user requires."""
 
 
-def _sandbox(required: str | None) -> str:
-    """What the machine offers, in words."""
-    from pytest_anchorgate.sandbox.offer import offer
-
-    offered = offer()
-    short = offered.falls_short_of(required) if required is not None else ""
+def _require(level: str, asking: Asking) -> None:
+    short = asking.answer().falls_short_of(level)
     if short:
         raise SandboxTooWeak(
-            f"anchorgate_sandbox_level is {required}, but {short} (see `anchorgate sandbox doctor`)"
+            f"anchorgate_sandbox_level is {level}, but {short} (see `anchorgate sandbox doctor`)"
         )
-    return offered.describe()
 
 
 def open_pack(spec: str, *, progress: bool) -> Pack:
@@ -217,7 +243,7 @@ def open_pack(spec: str, *, progress: bool) -> Pack:
         PackSourceError, PackFormatError, OSError: one line for the user.
     """
     from pytest_anchorgate.packs.errors import PackFormatError
-    from pytest_anchorgate.packs.planck import read_header
+    from pytest_anchorgate.packs.header import read_header
     from pytest_anchorgate.packs.resolve import resolve_pack
 
     path = Path(resolve_pack(spec, progress=progress)).absolute()

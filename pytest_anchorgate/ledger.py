@@ -17,6 +17,7 @@ import pytest
 from pytest_anchorgate import wire
 from pytest_anchorgate.collect import AnchorItem
 from pytest_anchorgate.gate import Gate
+from pytest_anchorgate.options import runs_nothing
 from pytest_anchorgate.recheck import Recheck
 from pytest_anchorgate.reports.terminal import (
     Run,
@@ -37,17 +38,6 @@ from pytest_anchorgate.verdict import (
 )
 
 LEDGER: pytest.StashKey[Ledger] = pytest.StashKey()
-# Modes in which pytest runs no test, by the name of the option that asks for them.
-_RUNS_NOTHING = {
-    "collectonly": "--collect-only",
-    "setupplan": "--setup-plan",
-    "setuponly": "--setup-only",
-    "showfixtures": "--fixtures",
-    "show_fixtures_per_test": "--fixtures-per-test",
-    "cacheshow": "--cache-show",
-    "markers": "--markers",
-    "help": "--help",
-}
 _WORDS = {
     Standing.HELD: ("passed", ".", "HELD"),
     Standing.LOST: ("failed", "F", "LOST"),
@@ -62,11 +52,6 @@ _MARKUP = {
     Standing.STILL_FAILING: {"yellow": True},
     Standing.UNDECIDED: {"yellow": True, "bold": True},
 }
-
-
-def runs_nothing(config: pytest.Config) -> str:
-    """The flag by which pytest was asked not to run any test, "" if it was not."""
-    return next((flag for option, flag in _RUNS_NOTHING.items() if getattr(config.option, option, None)), "")
 
 
 class Ledger:
@@ -238,7 +223,9 @@ class Ledger:
         """The exit status of the process, whatever a plugin made of the session's."""
         final = self.status(of_pytest)
         if self._decision is None:
-            print(f"anchorgate: {render_no_session(runs_nothing(self._config), final)}", file=sys.stderr)
+            print(
+                f"anchorgate: {render_no_session(runs_nothing(self._config.option), final)}", file=sys.stderr
+            )
         elif final != of_pytest:
             print(f"anchorgate: {render_verdict(self._decision, final)}", file=sys.stderr)
         return final
@@ -270,7 +257,7 @@ class Ledger:
 
     def _asked_for_less(self) -> list[Incident]:
         """What on the command line leaves tests out before anything can be deselected."""
-        flag = runs_nothing(self._config)
+        flag = runs_nothing(self._config.option)
         if flag:
             return [Incident(f"{flag} runs no tests")]
         if getattr(self._config.option, "lf", False):

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pytest_anchorgate.places import find_anchors
 from pytest_anchorgate.repeats import DEFAULT_SIZE, LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import LEVELS
 
 DEFAULT_TIMEOUT = 900.0
-BASELINE_FILE = "baseline.json"
-ANCHORS_FOLDER = "anchors"
-_PACKAGED = "pytest_anchorgate.default_anchors"
+# Modes in which pytest runs no test, by the name of the option that asks for them.
+_RUNS_NOTHING = {
+    "collectonly": "--collect-only",
+    "setupplan": "--setup-plan",
+    "setuponly": "--setup-only",
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "cacheshow": "--cache-show",
+    "markers": "--markers",
+    "help": "--help",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +194,16 @@ def names_gate(options: argparse.Namespace) -> bool:
     return (options.anchorgate_pack, options.anchorgate_receipt) != (None, None)
 
 
-def find_anchors(*folders: Path) -> Path:
-    """The first folder's `anchors` that holds an anchor set, else the set that comes with the plugin."""
-    for folder in folders:
-        here = folder / ANCHORS_FOLDER
-        if holds_anchors(here):
-            return here
-    return packaged_anchors()
+def runs_nothing(options: argparse.Namespace) -> str:
+    """The flag by which pytest was asked not to run any test, "" if it was not."""
+    return next((flag for option, flag in _RUNS_NOTHING.items() if getattr(options, option, None)), "")
 
 
-def holds_anchors(folder: Path) -> bool:
-    """Whether the folder, or a folder in it, has an `anchors.jsonl`."""
-    return (folder / "anchors.jsonl").is_file() or any(folder.glob("*/anchors.jsonl"))
-
-
-def packaged_anchors() -> Path:
-    """The anchor set that comes with the plugin; in a source checkout the folder beside the package."""
-    spec = importlib.util.find_spec(_PACKAGED)
-    places = list(spec.submodule_search_locations or []) if spec is not None else []
-    return Path(places[0]) if places else Path(__file__).resolve().parents[1] / ANCHORS_FOLDER
+def leaves_out(options: argparse.Namespace) -> bool:
+    """Whether the command line may select some tests only; a guess that no verdict depends on."""
+    flags = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+    named = any("::" in argument for argument in getattr(options, "file_or_dir", None) or ())
+    return named or any(getattr(options, flag, None) for flag in flags)
 
 
 def path_option(config: pytest.Config, name: str, options: argparse.Namespace | None = None) -> Path | None:

@@ -24,12 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Removes the receipt of an earlier run before anything can go wrong."""
+    """Removes the receipt of an earlier run before anything can go wrong, and starts what takes its time."""
     options_so_far = early_config.known_args_namespace
     if options.names_gate(options_so_far):
         from pytest_anchorgate.receipt import session
 
         session.clear(early_config, options_so_far)
+        from pytest_anchorgate import head_start
+
+        head_start.begin(early_config, options_so_far)
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,11 +11,19 @@ import pytest
 
 from pytest_anchorgate.announce import ANNOUNCER, Announcer, wishes
 from pytest_anchorgate.collect import GATE, AnchorFile, anchor_file
-from pytest_anchorgate.distributed import Controller, Worker, worker_gate
+from pytest_anchorgate.distributed import (
+    CONTROLLER,
+    Controller,
+    Worker,
+    hand_out,
+    receive_answers,
+    worker_gate,
+)
 from pytest_anchorgate.engine import EngineRefused
 from pytest_anchorgate.gate import Gate, open_gate, user_errors
-from pytest_anchorgate.ledger import LEDGER, Ledger, runs_nothing
-from pytest_anchorgate.options import read_settings
+from pytest_anchorgate.head_start import ENGINE, OFFER
+from pytest_anchorgate.ledger import LEDGER, Ledger
+from pytest_anchorgate.options import leaves_out, read_settings, runs_nothing
 from pytest_anchorgate.parametrize import wanted_by
 from pytest_anchorgate.progress import LineProgress, Quiet
 from pytest_anchorgate.receipt import session as receipt
@@ -42,7 +50,12 @@ def configure(config: pytest.Config) -> None:
         return
     try:
         wanted = wishes(settings)
-        gate = open_gate(settings, progress=_wants_progress(config))
+        gate = open_gate(
+            settings,
+            progress=_wants_progress(config),
+            engine=config.stash.get(ENGINE, None),
+            offer=config.stash.get(OFFER, None),
+        )
     except user_errors() as error:
         raise pytest.UsageError(" ".join(str(error).splitlines())) from None
     ledger = Ledger(config, gate)
@@ -52,12 +65,9 @@ def configure(config: pytest.Config) -> None:
     config.stash[ANNOUNCER] = Announcer(config, ledger, wanted)
     config.pluginmanager.register(config.stash[ANNOUNCER], "anchorgate-announcer")
     if config.pluginmanager.has_plugin("xdist"):
-
-        def run_engine() -> None:
-            if not runs_nothing(config):
-                _run_engine(config, [anchor.task_id for anchor in gate.anchors])
-
-        config.pluginmanager.register(Controller(gate, ledger, run_engine), "anchorgate-controller")
+        config.pluginmanager.register(Controller(gate, ledger), CONTROLLER)
+    if not leaves_out(config.option):
+        gate.ask([anchor.task_id for anchor in gate.anchors])
 
 
 def header(config: pytest.Config) -> list[str]:
@@ -75,10 +85,19 @@ def collect_file(file_path: Path, parent: pytest.Collector) -> AnchorFile | None
 
 
 def before_tests(session: pytest.Session) -> None:
-    """Without xdist: generates the answers that the selected tests need, in one batch."""
+    """Gets the answers that the selected tests need, in one batch; with xdist all, for the workers to verify."""
     config = session.config
     gate = config.stash.get(GATE, None)
-    if gate is None or gate.worker or config.pluginmanager.has_plugin("dsession") or runs_nothing(config):
+    if gate is None or runs_nothing(config.option):
+        return
+    if gate.worker:
+        receive_answers(config, gate)
+        return
+    if config.pluginmanager.has_plugin("dsession"):
+        try:
+            _run_engine(config, [anchor.task_id for anchor in gate.anchors])
+        finally:
+            hand_out(config, gate)
         return
     if session.testsfailed and not config.option.continue_on_collection_errors:
         return  # pytest is about to stop because a module could not be imported
@@ -106,7 +125,7 @@ def last_word(config: pytest.Config, status: Any) -> Any:
         return final
     if int(status) % 256 == 0:  # of which a process shows the last eight bits
         final = int(Outcome.UNDECIDED)
-        print(f"anchorgate: {render_no_session(runs_nothing(config), final)}", file=sys.stderr)
+        print(f"anchorgate: {render_no_session(runs_nothing(config.option), final)}", file=sys.stderr)
         return final
     return status
 

@@ -11,6 +11,8 @@ from gate_house import Gate, House, build_house
 # An inner session in this process forgets the modules that it was the first to import, but their package
 # keeps them as attributes: what the plugin imports late has to be imported before.
 import pytest_anchorgate.cli
+import pytest_anchorgate.head_start
+import pytest_anchorgate.sandbox.launcher
 import pytest_anchorgate.session
 
 DISTRIBUTIONS = {"alone": (), "n2": ("-n2",)}

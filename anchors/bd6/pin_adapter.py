@@ -18,8 +18,8 @@ from pathlib import Path
 from pytest_anchorgate.packs.adapter import WEIGHTS
 from pytest_anchorgate.packs.adapter_config import CONFIG
 from pytest_anchorgate.packs.adapter_recipes import AdapterRecipe
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.merge import merge_adapter
-from pytest_anchorgate.packs.planck import file_sha256
 from pytest_anchorgate.packs.resolve import resolve_pack
 
 FOLDER = Path(__file__).parent / "adapters"

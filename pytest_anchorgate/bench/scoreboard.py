@@ -12,7 +12,7 @@ from pytest_anchorgate.bench.evaluate import BATCH_SECONDS, evaluate
 from pytest_anchorgate.bench.records import Header, Record, RecordFile
 from pytest_anchorgate.bench.suites import Suite
 from pytest_anchorgate.engine import Listener
-from pytest_anchorgate.packs.planck import file_sha256
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.reader import open_pack
 
 __all__ = ["RECORDS_FILE", "Score", "header_of", "run_suite", "score_of"]

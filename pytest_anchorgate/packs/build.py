@@ -13,7 +13,8 @@ from pytest_anchorgate.packs import progress
 from pytest_anchorgate.packs.errors import PackFormatError, PackSourceError
 from pytest_anchorgate.packs.from_gguf import read_gguf
 from pytest_anchorgate.packs.from_hf import read_hf
-from pytest_anchorgate.packs.planck import PackContents, file_sha256, packed_size, write_pack
+from pytest_anchorgate.packs.header import file_sha256
+from pytest_anchorgate.packs.planck import PackContents, packed_size, write_pack
 from pytest_anchorgate.packs.recipes import RECIPES
 from pytest_anchorgate.packs.sources import fetch_hub, gguf_of_wheel, scratch
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from pytest_anchorgate.packs import panels
 from pytest_anchorgate.packs.config import PackConfig
-from pytest_anchorgate.packs.safetensors_file import DTYPES, TensorEntry
-from pytest_anchorgate.packs.vocabulary import TABLES
+from pytest_anchorgate.packs.safetensors_file import TensorEntry, item_size
 
 VERSION = "1"
 NUMERICS = "fma-k/1"
@@ -19,6 +18,13 @@ NUMERICS = "fma-k/1"
 # bytes keeps it.
 BUILDER = "anchorgate-pack/1"
 DATA_ALIGNMENT = 4096
+# The tensors a tokenizer becomes, in the order of the file: dtype and rank.
+TABLES = {
+    "tokenizer.token_offsets": ("I32", 1),
+    "tokenizer.merges": ("I32", 2),
+    "tokenizer.added": ("I32", 2),
+    "tokenizer.token_bytes": ("U8", 1),
+}
 METADATA_KEYS = frozenset(
     f"planck.{name}"
     for name in (
@@ -49,7 +55,7 @@ def lay_out(config: PackConfig, tables: Mapping[str, tuple[int, ...]]) -> list[T
     shapes += [(name, dtype, tables[name]) for name, (dtype, _) in TABLES.items()]
     entries, position = [], 0
     for name, dtype, shape in shapes:
-        end = position + math.prod(shape) * DTYPES[dtype].itemsize
+        end = position + math.prod(shape) * item_size(dtype)
         entries.append(TensorEntry(name, dtype, shape, position, end))
         position = end
     return entries

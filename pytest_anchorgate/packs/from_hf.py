@@ -11,10 +11,11 @@ import numpy as np
 
 from pytest_anchorgate.packs.config import PackConfig
 from pytest_anchorgate.packs.errors import PackSourceError
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.hf_config import read_config
 from pytest_anchorgate.packs.hf_tokenizer import read_tokenizer
 from pytest_anchorgate.packs.json_files import JsonFile
-from pytest_anchorgate.packs.planck import PackContents, SourceTensor, file_sha256, row_blocks
+from pytest_anchorgate.packs.planck import PackContents, SourceTensor, row_blocks
 from pytest_anchorgate.packs.safetensors_file import SafetensorsHeader, TensorEntry, read_safetensors_header
 from pytest_anchorgate.packs.template import split_template
 from pytest_anchorgate.packs.vocabulary import Vocabulary

@@ -15,7 +15,8 @@ from pytest_anchorgate.packs import bf16, panels
 from pytest_anchorgate.packs.config import PackConfig
 from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.frame import NUMERICS, encode_header, identity_of
-from pytest_anchorgate.packs.planck import file_sha256, row_blocks
+from pytest_anchorgate.packs.header import file_sha256
+from pytest_anchorgate.packs.planck import row_blocks
 from pytest_anchorgate.packs.reader import PackReader, open_pack
 
 

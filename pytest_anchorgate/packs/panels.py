@@ -7,9 +7,10 @@ fill up the last panel are +0.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from pytest_anchorgate.packs.bf16 import BF16Bits
+if TYPE_CHECKING:
+    from pytest_anchorgate.packs.bf16 import BF16Bits
 
 LAYOUT = "kpair16/1"
 PANEL_ROWS = 16
@@ -24,6 +25,8 @@ def panel_shape(rows: int, columns: int) -> tuple[int, int, int, int]:
 
 def to_panels(bits: BF16Bits) -> BF16Bits:
     """Logical [N, K] to panels [ceil(N/16), K/2, 16, 2]; a new contiguous array."""
+    import numpy as np  # here: a pack's header is read without it (header.py)
+
     rows, columns = bits.shape
     shape = panel_shape(rows, columns)
     whole = shape[0] * PANEL_ROWS
@@ -38,6 +41,8 @@ def to_panels(bits: BF16Bits) -> BF16Bits:
 
 def from_panels(panels: BF16Bits, rows: int) -> BF16Bits:
     """The logical [N, K] again, contiguous; `rows` is N, the rows of padding after it are dropped."""
+    import numpy as np
+
     count, pairs, _, _ = panels.shape
     words = np.ascontiguousarray(panels).view(np.uint32).reshape(count, pairs, PANEL_ROWS)
     logical = np.ascontiguousarray(words.transpose(0, 2, 1)).view(np.uint16)

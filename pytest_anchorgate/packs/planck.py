@@ -1,4 +1,4 @@
-"""Writing and opening a `.planck` file. The format is specified in docs/pack-format.md.
+"""Writing a `.planck` file. The format is specified in docs/pack-format.md.
 
 The header stands before the data but holds a digest of every tensor. A digest in hex always has 64
 characters, so the size of the header is known before the first weight is read: the data goes to its final
@@ -31,11 +31,7 @@ from pytest_anchorgate.packs.frame import (
     identity_of,
     lay_out,
 )
-from pytest_anchorgate.packs.safetensors_file import (
-    SafetensorsHeader,
-    TensorEntry,
-    read_safetensors_header,
-)
+from pytest_anchorgate.packs.safetensors_file import TensorEntry
 from pytest_anchorgate.packs.vocabulary import Vocabulary
 
 __all__ = [
@@ -43,7 +39,6 @@ __all__ = [
     "PackContents",
     "PackFormatError",
     "SourceTensor",
-    "read_header",
     "write_pack",
 ]
 
@@ -128,36 +123,10 @@ def write_pack(path: Path, contents: PackContents, *, advance: Callable[[int], N
     return metadata["planck.identity"]
 
 
-def read_header(path: Path) -> SafetensorsHeader:
-    """The header of the pack at `path`; reads no weights and checks no digests (`inspect` does).
-
-    Raises:
-        PackFormatError: if this is no pack of this version.
-        OSError: if the file cannot be read.
-    """
-    header = read_safetensors_header(path)
-    version = header.metadata.get("planck.version")
-    if version is None:
-        raise PackFormatError(f"{path}: a safetensors file but not a pack: its metadata lacks planck.version")
-    if version != VERSION:
-        raise PackFormatError(f"{path}: a pack of version {version!r}; this release reads version {VERSION}")
-    return header
-
-
 def packed_size(contents: PackContents) -> int:
     """How many bytes of data the pack of `contents` will have, without its header."""
     tables = contents.vocabulary.to_tensors()
     return lay_out(contents.config, {name: table.shape for name, table in tables.items()})[-1].end
-
-
-def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
-    """The digest of a whole file, in hex; `advance` is called with the number of bytes just read."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-            advance(len(chunk))
-    return digest.hexdigest()
 
 
 def row_blocks(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

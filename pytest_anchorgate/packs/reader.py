@@ -6,18 +6,20 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from pytest_anchorgate.packs import panels
 from pytest_anchorgate.packs.config import PackConfig
 from pytest_anchorgate.packs.errors import PackFormatError
-from pytest_anchorgate.packs.frame import METADATA_KEYS, lay_out
-from pytest_anchorgate.packs.planck import PackContents, SourceTensor, read_header
+from pytest_anchorgate.packs.frame import METADATA_KEYS, TABLES, lay_out
+from pytest_anchorgate.packs.header import read_header
 from pytest_anchorgate.packs.safetensors_file import SafetensorsHeader, TensorEntry
-from pytest_anchorgate.packs.vocabulary import TABLES, Vocabulary
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pytest_anchorgate.packs.planck import PackContents, SourceTensor
+    from pytest_anchorgate.packs.vocabulary import Vocabulary
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -54,6 +56,8 @@ class PackReader:
 
     def logical(self, name: str) -> SourceTensor:
         """A weight in its logical shape, read in blocks of whole panels: BF16 bits, or F32 for a vector."""
+        from pytest_anchorgate.packs.planck import SourceTensor  # numpy (header.py)
+
         shape = self.config.tensor_shapes()[name]
         data = self.stored(name)
         if len(shape) == 1:
@@ -69,6 +73,10 @@ class PackReader:
 
     def vocabulary(self) -> Vocabulary:
         """The tokenizer. Raises PackFormatError naming the table that is wrong."""
+        import numpy as np
+
+        from pytest_anchorgate.packs.vocabulary import Vocabulary
+
         tables = {name: np.asarray(self.stored(name)) for name in TABLES}
         try:
             return Vocabulary.from_tensors(
@@ -81,6 +89,8 @@ class PackReader:
 
     def contents(self) -> PackContents:
         """What `write_pack` needs to write this pack again, weights still unread."""
+        from pytest_anchorgate.packs.planck import PackContents
+
         source = {key: value for key, value in self.source.items() if key != "builder"}
         return PackContents(
             config=self.config,

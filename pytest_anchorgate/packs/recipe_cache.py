@@ -8,8 +8,8 @@ from pytest_anchorgate.packs import progress
 from pytest_anchorgate.packs.adapter_recipes import AdapterRecipe
 from pytest_anchorgate.packs.build import build
 from pytest_anchorgate.packs.errors import PackSourceError
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.merge import merge_adapter
-from pytest_anchorgate.packs.planck import file_sha256
 from pytest_anchorgate.packs.recipes import RECIPES, Recipe
 from pytest_anchorgate.packs.sources import cache_folder, fetch_gguf, scratch
 
@@ -55,7 +55,7 @@ def cached_pack(recipe: Recipe | AdapterRecipe, shown: bool) -> Path:
 def packaged_adapter(recipe: AdapterRecipe) -> Path:
     """Where the adapter of `recipe` lies: below the anchors that come with the plugin."""
     # It imports pytest, which building a model's pack does not need.
-    from pytest_anchorgate.options import packaged_anchors
+    from pytest_anchorgate.places import packaged_anchors
 
     return packaged_anchors() / "bd6" / "adapters" / recipe.adapter
 

@@ -12,22 +12,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pytest_anchorgate.packs.errors import PackFormatError
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 # The limit of the reference implementation, which refuses larger headers as well.
 MAX_HEADER_BYTES = 100_000_000
-DTYPES: dict[str, np.dtype[Any]] = {
-    "BF16": np.dtype("<u2"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "I32": np.dtype("<i4"),
-    "U8": np.dtype("u1"),
-}
+# In numpy's words, without numpy (header.py): byte order, kind, and the bytes of one element.
+DTYPES = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "I32": "<i4", "U8": "|u1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +62,20 @@ class SafetensorsHeader:
             raise PackFormatError(
                 f"{self.path}: {entry.name} has dtype {entry.dtype}; known are {', '.join(DTYPES)}"
             )
-        if entry.end - entry.begin != math.prod(entry.shape) * dtype.itemsize:
+        if entry.end - entry.begin != math.prod(entry.shape) * item_size(entry.dtype):
             raise PackFormatError(
                 f"{self.path}: {entry.name}: its data_offsets do not fit its shape {list(entry.shape)}"
             )
+        import numpy as np
+
         if entry.end == entry.begin:
             return np.zeros(entry.shape, dtype)
         return np.memmap(self.path, dtype, "r", self.data_start + entry.begin, entry.shape)
+
+
+def item_size(dtype: str) -> int:
+    """Bytes of one element of a known dtype."""
+    return int(DTYPES[dtype][-1])
 
 
 def read_safetensors_header(path: Path) -> SafetensorsHeader:

@@ -14,13 +14,6 @@ from pytest_anchorgate.packs.errors import PackFormatError
 
 PRETOKENIZERS = ("qwen2", "smollm")
 NORMALIZERS = ("nfc", "none")
-# The tensors a tokenizer becomes, in the order of the file: dtype and rank.
-TABLES = {
-    "tokenizer.token_offsets": ("I32", 1),
-    "tokenizer.merges": ("I32", 2),
-    "tokenizer.added": ("I32", 2),
-    "tokenizer.token_bytes": ("U8", 1),
-}
 _CHAT_ENDS = ("<|im_end|>", "<|endoftext|>")
 Table = npt.NDArray[np.int32]
 

@@ -6,7 +6,7 @@ the two tokens are, so that whoever has the baseline can check them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ from pytest_anchorgate.verdict import NO_COMPLETION, Evidence, Incident, Observa
 from pytest_anchorgate.wire import MAX_LINE, MAX_TEXT, printable
 
 _INTEGER = 2**31
+_LARGEST_MICRO = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class Piece:
         tokens: how many; `tokens_sha256`: see `canonical.token_digest`.
         text_sha256: of the completion as evidence carries it: printable, UTF-8.
         parting: None if the tokens are production's, or if there is no completion.
+        smallest_margin_micro: how close the candidate was to writing another token anywhere: the smallest
+            distance between its two largest logits, in millionths; None without a token. Likewise
+            `parting_margin_micro`, at the token where it parts; None where it does not or had ended.
         milliseconds: time that the verification took.
 
     The other attributes are those of `verdict.Observation`.
@@ -65,6 +69,8 @@ class Piece:
     tokens_sha256: str
     text_sha256: str
     parting: Parting | None
+    smallest_margin_micro: int | None
+    parting_margin_micro: int | None
     milliseconds: int
 
     @classmethod
@@ -72,6 +78,7 @@ class Piece:
         """The piece of one observation; `recorded` is what production did, None if the baseline has it not."""
         seen = evidence.observation
         comparable = recorded is not None and seen.status != NO_COMPLETION
+        parting = _parting(recorded.token_ids, seen.token_ids) if recorded and comparable else None
         return cls(
             task_id=seen.task_id,
             session=seen.session,
@@ -88,7 +95,9 @@ class Piece:
             tokens=len(seen.token_ids),
             tokens_sha256=token_digest(seen.token_ids),
             text_sha256=_text_digest(seen.text),
-            parting=_parting(recorded.token_ids, seen.token_ids) if recorded and comparable else None,
+            parting=parting,
+            smallest_margin_micro=smallest_margin(seen.margins),
+            parting_margin_micro=margin_at(seen.margins, parting.index) if parting else None,
             milliseconds=max(0, round(seen.seconds * 1000)),
         )
 
@@ -98,8 +107,12 @@ class Piece:
         keys = {camel(field.name): field.name for field in fields(cls)}
         entry = {keys[key]: value for key, value in demand_object(data, where, tuple(keys)).items()}
         counts = ("tokens", "milliseconds")
-        for name in entry.keys() - {"parting", *counts}:
+        margins = ("smallest_margin_micro", "parting_margin_micro")
+        for name in entry.keys() - {"parting", *counts, *margins}:
             demand_text(entry, name, where)
+        for name in margins:
+            whole = type(entry[name]) is int and entry[name] >= 0
+            demand(entry[name] is None or whole, f"{where}.{name}", "millionths or null")
         for name in counts:
             demand(_is_count(entry[name]), f"{where}.{name}", "a count")
         for name in ("tokens_sha256", "text_sha256"):
@@ -136,6 +149,9 @@ class Piece:
 
     def contradiction(self, recorded: Recorded | None) -> str:
         """What in this piece cannot be true given what production did; "" if all can."""
+        return self._token_contradiction(recorded) or self._margin_contradiction()
+
+    def _token_contradiction(self, recorded: Recorded | None) -> str:
         if recorded is None or self.status == NO_COMPLETION:
             return "" if self.parting is None else "there is nothing that it could part from"
         if self.tokens > recorded.max_new_tokens:
@@ -147,6 +163,20 @@ class Piece:
         if self.parting is None:
             return "its tokens are not production's, but the place where they part is missing"
         return "" if self._parting_fits(self.parting, recorded) else "the tokens cannot part in that place"
+
+    def _margin_contradiction(self) -> str:
+        if (self.smallest_margin_micro is None) != (self.tokens == 0):
+            return "the smallest margin does not fit the number of tokens"
+        there = self.parting is not None and self.parting.candidate is not None
+        if (self.parting_margin_micro is not None) != there:
+            return "the margin where it parts does not fit the token there"
+        if self.parting_margin_micro is None or self.smallest_margin_micro is None:
+            return ""
+        return (
+            ""
+            if self.smallest_margin_micro <= self.parting_margin_micro
+            else "a margin is below the smallest"
+        )
 
     def _parting_fits(self, parting: Parting, recorded: Recorded) -> bool:
         place, production = parting.index, recorded.token_ids
@@ -193,6 +223,21 @@ class Again:
     def to_repeat(self) -> Repeat:
         """As `Piece.to_evidence`: the bytes of the digest stand for the tokens."""
         return Repeat(self.task_id, self.pack_sha256, tuple(self.tokens_sha256.encode()))
+
+
+def smallest_margin(margins: Sequence[float]) -> int | None:
+    """The smallest of them in millionths, None if there is none."""
+    return min(map(_micro, margins), default=None)
+
+
+def margin_at(margins: Sequence[float], index: int) -> int | None:
+    """One of them in millionths, None behind the last."""
+    return _micro(margins[index]) if index < len(margins) else None
+
+
+def _micro(margin: float) -> int:
+    # Signed data has no floats; what a float32 can be beyond that says nothing more.
+    return min(round(margin * 1_000_000), _LARGEST_MICRO)
 
 
 def camel(name: str) -> str:

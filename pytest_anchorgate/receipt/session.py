@@ -13,12 +13,11 @@ import pytest
 
 from pytest_anchorgate.options import path_option
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
-from pytest_anchorgate.receipt.keys import PrivateKey, read_private_key
-from pytest_anchorgate.receipt.write import remove_stale, write
-from pytest_anchorgate.verdict import Outcome
+from pytest_anchorgate.receipt.stale import remove_stale
 
 if TYPE_CHECKING:
     from pytest_anchorgate.ledger import Ledger
+    from pytest_anchorgate.receipt.keys import PrivateKey
 
 RECEIPT: pytest.StashKey[Plan] = pytest.StashKey()
 _PREVIOUS: pytest.StashKey[str] = pytest.StashKey()
@@ -58,12 +57,13 @@ def prepare(config: pytest.Config) -> None:
     _remove(config, path)
     if not path.parent.is_dir():
         raise pytest.UsageError(f"--anchorgate-receipt: {path.parent} is not a folder: make it first")
+    from pytest_anchorgate.receipt.from_gate import now
+    from pytest_anchorgate.receipt.keys import read_private_key
+
     try:
         signer = read_private_key(key) if key is not None else None
     except ReceiptUnusable as error:
         raise pytest.UsageError(str(error)) from None
-    from pytest_anchorgate.receipt.from_gate import now
-
     config.stash[RECEIPT] = Plan(path, signer, config.stash.get(_PREVIOUS, None), now(), config.rootpath)
 
 
@@ -87,6 +87,8 @@ class Plan:
         Returns:
             The exit status.
         """
+        from pytest_anchorgate.verdict import Outcome
+
         if not ledger.evidence:
             return status
         try:
@@ -106,6 +108,7 @@ class Plan:
         from pytest_anchorgate.receipt.from_gate import receipt_of
         from pytest_anchorgate.receipt.harness import harness
         from pytest_anchorgate.receipt.statement import result_of
+        from pytest_anchorgate.receipt.write import write
 
         decision = ledger.decision()
         try:

@@ -16,10 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from pytest_anchorgate.anchors import AnchorSet
-from pytest_anchorgate.baseline import Baseline, anchor_digest
-from pytest_anchorgate.receipt.canonical import canonical, sha256_hex
+from pytest_anchorgate.baseline import Baseline, Recorded, anchor_digest
+from pytest_anchorgate.receipt.canonical import canonical, sha256_hex, token_digest
+from pytest_anchorgate.receipt.evidence import Piece, margin_at
 from pytest_anchorgate.receipt.facts import Facts
-from pytest_anchorgate.verdict import Decision, Manifest, Outcome, Standing, decide, flip_rate_bound
+from pytest_anchorgate.verdict import (
+    NO_COMPLETION,
+    Decision,
+    Manifest,
+    Outcome,
+    Standing,
+    decide,
+    flip_rate_bound,
+)
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -27,7 +36,7 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 # or says may change only together with this version.
 GATE_RECEIPT = "pkg:pypi/pytest-anchorgate#gate-receipt/v1"
 PASSED, FAILED = "PASSED", "FAILED"
-_SOURCE_KEYS = ("kind", "name", "sha256", "builder")
+_SOURCE_KEYS = ("kind", "name", "sha256", "builder", "parent", "adapter", "scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,9 @@ class PackFacts:
     Attributes:
         sha256: of the whole file; `size`: of it in bytes.
         parent, adapter: sha256 of the pack and the adapter it was made from, "" if none is named.
-        source: where its weights come from, in its own words.
+        source: where its weights come from, in its own words; of surgery also the identity of the parent, the
+            adapter's digest and its scale, a decimal as text.
+        stop_ids: tokens that end an answer.
     """
 
     sha256: str
@@ -48,6 +59,7 @@ class PackFacts:
     parent: str
     adapter: str
     source: Mapping[str, str]
+    stop_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,7 @@ def pack_facts(path: Path, sha256: str) -> PackFacts:
         parent=metadata["planck.parent"],
         adapter=metadata["planck.adapter"],
         source=source,
+        stop_ids=reader.stop_ids,
     )
 
 
@@ -153,6 +166,7 @@ def _test_result(facts: Facts, world: World, decision: Decision, gate_sha256: st
 
 def _gate_receipt(facts: Facts, world: World, decision: Decision) -> dict[str, Any]:
     pack, production = world.pack, world.baseline.pack
+    config = _gate_config(facts, world, decision)
     return {
         **facts.to_json(),
         "candidate": {
@@ -171,19 +185,44 @@ def _gate_receipt(facts: Facts, world: World, decision: Decision) -> dict[str, A
             "identity": production.identity,
         },
         "lineage": _lineage(world),
-        "anchorSet": {"digest": world.anchors.digest, "n": len(world.anchors)},
-        "baseline": {"digest": world.baseline_digest, "numerics": world.baseline.numerics},
-        "policy": {"required": "every anchor decided", "protected": decision.protected, "mayBeLost": 0},
-        "decoding": {"strategy": "greedy", "stop": "the pack's stop ids, or the end of the code block"},
-        "tasks": _tasks(world, decision),
-        "counts": {standing.value: len(decision.of(standing)) for standing in Standing},
+        **config,
+        "gateConfig": {"sha256": sha256_hex(canonical(config))},
+        "tasks": (tasks := _tasks(facts, world, decision)),
+        "counts": {
+            **{standing.value: len(decision.of(standing)) for standing in Standing},
+            "bothWrongChanged": sum(
+                task["standing"] == Standing.STILL_FAILING.value and task["sameTokens"] is False
+                for task in tasks
+            ),
+        },
         "decision": {"outcome": decision.outcome.name, "result": result_of(decision, facts.exit_status)},
         "nonClaims": _non_claims(decision),
     }
 
 
-def _tasks(world: World, decision: Decision) -> list[dict[str, Any]]:
+def _gate_config(facts: Facts, world: World, decision: Decision) -> dict[str, Any]:
+    """All that was set before the run, whatever the candidate; two runs with its digest asked the same."""
+    return {
+        "anchorSet": {"digest": world.anchors.digest, "n": len(world.anchors)},
+        "baseline": {"digest": world.baseline_digest, "numerics": world.baseline.numerics},
+        "policy": {
+            "required": "every anchor decided",
+            "protected": decision.protected,
+            "mayBeLost": 0,
+            "recheck": facts.recheck,
+            "sandboxLevel": facts.sandbox_level,
+        },
+        "decoding": {
+            "strategy": "greedy",
+            "stop": "the pack's stop ids, or the end of the code block",
+            "stopIds": list(world.pack.stop_ids),
+        },
+    }
+
+
+def _tasks(facts: Facts, world: World, decision: Decision) -> list[dict[str, Any]]:
     anchors = {anchor.task_id: anchor for anchor in world.anchors}
+    pieces = {piece.task_id: piece for piece in facts.pieces}
     return [
         {
             "id": judgement.task_id,
@@ -192,9 +231,25 @@ def _tasks(world: World, decision: Decision) -> list[dict[str, Any]]:
             "production": world.baseline.anchors[judgement.task_id].status,
             "candidate": judgement.observation.status if judgement.observation else None,
             "standing": judgement.standing.value,
+            **_compared(pieces.get(judgement.task_id), world.baseline.anchors[judgement.task_id]),
         }
         for judgement in decision.judgements
     ]
+
+
+def _compared(piece: Piece | None, recorded: Recorded) -> dict[str, Any]:
+    """How the candidate's answer lies beside production's.
+
+    `sameTokens` is the certificate of an anchor: the whole of production's answer, as a draft, was what the
+    candidate chose itself. Beside where it parts, how sure production was of its own token there.
+    """
+    if piece is None or piece.status == NO_COMPLETION:
+        return {"sameTokens": None, "productionMarginMicro": None}
+    place = piece.parting.index if piece.parting else len(recorded.margins)
+    return {
+        "sameTokens": piece.tokens_sha256 == token_digest(recorded.token_ids),
+        "productionMarginMicro": margin_at(recorded.margins, place),
+    }
 
 
 def _lineage(world: World) -> str:

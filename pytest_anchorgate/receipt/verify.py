@@ -14,15 +14,17 @@ from typing import Any
 
 from pytest_anchorgate.anchors import AnchorsError, AnchorSet, read_anchors
 from pytest_anchorgate.baseline import Baseline, BaselineError, read_baseline, require_same_anchors
-from pytest_anchorgate.options import BASELINE_FILE, find_anchors
 from pytest_anchorgate.packs.errors import PackFormatError
-from pytest_anchorgate.packs.planck import file_sha256
+from pytest_anchorgate.packs.header import file_sha256
+from pytest_anchorgate.places import BASELINE_FILE, find_anchors
 from pytest_anchorgate.receipt.canonical import parse_canonical, sha256_hex
 from pytest_anchorgate.receipt.difference import first_difference
 from pytest_anchorgate.receipt.dsse import IN_TOTO, Envelope, pae
 from pytest_anchorgate.receipt.errors import ReceiptError, ReceiptUnusable
+from pytest_anchorgate.receipt.evidence import smallest_margin
 from pytest_anchorgate.receipt.facts import Facts
 from pytest_anchorgate.receipt.keys import PublicKey, read_public_key
+from pytest_anchorgate.receipt.stale import LARGEST
 from pytest_anchorgate.receipt.statement import (
     GATE_RECEIPT,
     PASSED,
@@ -35,7 +37,6 @@ from pytest_anchorgate.receipt.statement import (
     result_of,
     statements,
 )
-from pytest_anchorgate.receipt.write import LARGEST
 from pytest_anchorgate.repeats import LEAST_SIZE
 from pytest_anchorgate.sandbox.levels import at_least
 from pytest_anchorgate.strict_json import Malformed, demand, demand_object, demand_sha256
@@ -243,6 +244,11 @@ def _check_facts(facts: Facts, world: World) -> None:
         wrong = piece.contradiction(world.baseline.anchors.get(piece.task_id))
         if wrong:
             raise ReceiptError(f"the evidence for {piece.task_id} contradicts itself: {wrong}")
+        recorded = world.baseline.anchors.get(piece.task_id)
+        if pack.sha256 == world.baseline.pack.sha256 and recorded is not None and piece.parting is None:
+            own = smallest_margin(recorded.margins)
+            if piece.tokens and piece.smallest_margin_micro != own:
+                raise ReceiptError(f"{piece.task_id}: production itself has another margin: {own}")
         wanted = facts.sandbox_level
         if wanted is not None and piece.status == "passed" and not at_least(piece.level, wanted):
             raise ReceiptError(f"{piece.task_id} passed at level {piece.level}, but {wanted} was required")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_anchorgate.packs.atomic import sync_folder, writing_beside
-from pytest_anchorgate.packs.planck import file_sha256
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.registry.errors import RegistryError
 
 VARIABLE = "ANCHORGATE_STORE"

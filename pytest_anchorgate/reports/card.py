@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from pytest_anchorgate.baseline import Recorded
 from pytest_anchorgate.engine import Divergence
+from pytest_anchorgate.reports.expected import expected_by
 from pytest_anchorgate.sandbox import Verdict
 from pytest_anchorgate.verdict import Observation
 from pytest_anchorgate.wire import MAX_TEXT, printable
@@ -59,7 +60,7 @@ def _failure(observation: Observation, verdict: Verdict | None) -> str:
         return f"{observation.status}: {observation.reason}"
     rows = [
         ("failing call", verdict.test.removeprefix("assert ")),
-        ("expected", verdict.expected),
+        ("expected", verdict.expected or expected_by(verdict.test)),
         ("got", verdict.got),
     ]
     if not verdict.got:

@@ -46,7 +46,7 @@ def render_header(gate: Gate) -> list[str]:
         f"{_count(len(gate.anchors), 'anchor')} {gate.anchors.digest[:_DIGEST]}",
         f"anchorgate: baseline {gate.baseline_digest[:_DIGEST]} from {base.pack.name} identity "
         f"{base.pack.identity[:_DIGEST]}, which held {held} · numerics {base.numerics}",
-        f"anchorgate: sandbox {gate.sandbox}",
+        f"anchorgate: sandbox {gate.sandbox.answer().describe() if gate.sandbox else ''}",
     ]
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .extra_request import EXTRA_INPUTS, make_extra
-from .launcher import launch
 from .levels import LEVELS
 from .request import CPU_SECONDS, MEMORY_MB, WALL_SECONDS, make_request, refuse_code
 from .verdict import STATUSES, Verdict
@@ -85,6 +84,8 @@ def verify(
         if given is not None and given not in LEVELS:
             raise ValueError(f"{name} must be one of {', '.join(LEVELS)}, not {given!r}")
     extra = make_extra(request, reference, inputs, exact_types, extra_inputs)
+    from .launcher import launch  # who only asks for the names of the levels need not wait for it
+
     refusal = refuse_code(code)
     if refusal:
         return Verdict("failed", refusal)

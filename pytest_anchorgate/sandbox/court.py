@@ -81,8 +81,10 @@ class Court:
         """End everything."""
         if self._spare is not None:
             self._spare.close()
-        self.zygote.close()
-        self.bench.close()
+        for parent in (self.zygote, self.bench):
+            parent.hang_up()  # so that one ends while the other is waited for
+        for parent in (self.zygote, self.bench):
+            parent.close()
 
     def forget(self) -> None:
         """In a process that was forked off this one: let go of what belongs to the other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import dataclass
 
 from .levels import LEVELS, MEANING, at_least
@@ -49,4 +50,22 @@ def offer() -> Offer:
     return Offer(best, {level: escape(why) for level, why in house.missing().items()})
 
 
-__all__ = ["LEVELS", "Offer", "offer"]
+class Asking:
+    """`offer`, found out by a thread: the warm parents start while the caller does something else."""
+
+    def __init__(self) -> None:
+        self._found: Offer | None = None
+        # No daemon: where a session ends at once, its courts are ended in order.
+        self._thread = threading.Thread(target=self._ask, name="anchorgate-offer")
+        self._thread.start()
+
+    def answer(self) -> Offer:
+        """What the machine offers."""
+        self._thread.join()
+        return self._found or offer()
+
+    def _ask(self) -> None:
+        self._found = offer()
+
+
+__all__ = ["LEVELS", "Asking", "Offer", "offer"]

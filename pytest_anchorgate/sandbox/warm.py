@@ -128,9 +128,13 @@ class Parent:
         """Its process id; at the level `full` that of the one outside the namespaces."""
         return self._process.pid
 
-    def close(self) -> None:
-        """End it. It hears the hang-up and kills its child; one that does not is killed, and its child with it."""
+    def hang_up(self) -> None:
+        """Have it end, without waiting: it hears the hang-up and kills its child. Closing it is still to be done."""
         self._here.close()
+
+    def close(self) -> None:
+        """End it; one that does not hear the hang-up is killed, and its child with it."""
+        self.hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_CLOSE_SECONDS)
             return

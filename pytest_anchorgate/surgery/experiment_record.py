@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_anchorgate.bench.evaluate import TaskResult
-from pytest_anchorgate.packs.planck import file_sha256
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.reader import PackReader, open_pack
 from pytest_anchorgate.strict_json import Malformed, loads
 from pytest_anchorgate.surgery.compare import compare, partings

@@ -24,8 +24,8 @@ from pytest_anchorgate.anchors import Anchor
 from pytest_anchorgate.bench.evaluate import TaskResult, evaluate
 from pytest_anchorgate.engine import EngineFailed, Listener
 from pytest_anchorgate.packs.adapter import read_adapter
+from pytest_anchorgate.packs.header import file_sha256
 from pytest_anchorgate.packs.merge import canonical_scale, merge_adapter
-from pytest_anchorgate.packs.planck import file_sha256
 from pytest_anchorgate.packs.reader import open_pack
 from pytest_anchorgate.progress import Quiet
 from pytest_anchorgate.surgery.errors import SurgeryError

@@ -9,7 +9,7 @@ import pytest
 from gate_house import Gate, anchor_lines, write_anchors
 
 from pytest_anchorgate.anchors import read_anchors
-from pytest_anchorgate.options import find_anchors
+from pytest_anchorgate.places import find_anchors
 
 
 def refused(gate: Gate, *args: str, pack: str | None = "production") -> str:

@@ -76,7 +76,7 @@ def test_an_exception_is_what_came() -> None:
     test = "assert median([]) is None"
     raised = Verdict("failed", f"test 2 failed: {test}: raised IndexError (line 4)", test=test)
     assert card(verdict=raised).split("\n\n")[1] == (
-        "  failing call: median([]) is None\n  got:          raised IndexError (line 4)"
+        "  failing call: median([]) is None\n  expected:     None\n  got:          raised IndexError (line 4)"
     )
     late = Verdict("timeout", "took longer than 10 s", test=test)
     assert "  got:          took longer than 10 s\n" in card(verdict=late)

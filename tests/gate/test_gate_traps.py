@@ -246,9 +246,9 @@ def test_a_pack_of_nan_is_undecided(gate: Gate) -> None:
 
 
 def test_an_engine_that_takes_too_long_is_undecided(gate: Gate) -> None:
-    result = gate.run("--anchorgate-timeout=0.01")
+    result = gate.run("--anchorgate-timeout=1e-9")
     assert result.ret == 11
-    words = "the engine was not done within 0.01 s and was killed"
+    words = "the engine was not done within 1e-09 s and was killed"
     assert f"undecided: T/1, T/17, T/170, T/19: {words}" in result.outlines
 
 

@@ -54,7 +54,7 @@ def shelf(tmp_path, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "base", base)
     adapters = tmp_path / "anchors" / "bd6" / "adapters"
     adapters.mkdir(parents=True)
-    monkeypatch.setattr("pytest_anchorgate.options.packaged_anchors", lambda: tmp_path / "anchors")
+    monkeypatch.setattr("pytest_anchorgate.places.packaged_anchors", lambda: tmp_path / "anchors")
     for name, on, scale in (("pass1", "base", "1"), ("next", "pass1", "0.4")):
         parent = tmp_path / f"{on}.planck"
         identity = open_pack(parent).metadata["planck.identity"]

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_anchorgate.packs.frame import encode_header, identity_of
+from pytest_anchorgate.packs.header import read_header
 from pytest_anchorgate.packs.inspection import inspect, render
-from pytest_anchorgate.packs.planck import PackFormatError, read_header, write_pack
+from pytest_anchorgate.packs.planck import PackFormatError, write_pack
 
 
 @pytest.fixture(params=["llama", "qwen2"])

@@ -10,8 +10,9 @@ import pytest
 import tiny_models as tiny
 from safetensors import safe_open
 
+from pytest_anchorgate.packs.header import read_header
 from pytest_anchorgate.packs.panels import from_panels
-from pytest_anchorgate.packs.planck import PackFormatError, SourceTensor, read_header, write_pack
+from pytest_anchorgate.packs.planck import PackFormatError, SourceTensor, write_pack
 from pytest_anchorgate.packs.reader import open_pack
 
 

@@ -290,7 +290,7 @@ def test_a_pack_that_was_replaced_meanwhile_is_undecided(gate: Gate) -> None:
 
 def test_an_engine_that_dies_leaves_none(gate: Gate, office: Office) -> None:
     leave_stale(gate, office)
-    assert gate.run(WANTED, "--anchorgate-timeout=0.01").ret == 11
+    assert gate.run(WANTED, "--anchorgate-timeout=1e-9").ret == 11
     assert not place(gate).exists()
 
 

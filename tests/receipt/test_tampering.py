@@ -30,11 +30,12 @@ STATED = [
     r"session\.(startedOn|finishedOn)",
     r"session\.(sandboxLevel|recheck)",
     r"harness\.\w+",
-    r"runtime\.(isa|layout|threads|parameters|vocab_size|max_positions)",
+    r"runtime\.(isa|layout|threads|parameters|vocab_size|max_positions|runtime_sha256)",
     r"previousReceipt",
     r"evidence\.\*\.(worker|reason|milliseconds|finishReason|level)",
     r"evidence\.\*\.(tokens|tokensSha256|textSha256)",  # where they are not production's
     r"evidence\.\*\.parting\.(index|candidate)",
+    r"evidence\.\*\.(smallestMarginMicro|partingMarginMicro)",
     r"repeats\.\*\.tokens",
 ]
 

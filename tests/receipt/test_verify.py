@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def test_the_statements_are_what_in_toto_asks_for(office: Office) -> None:
 
 def test_the_details_are_those_of_the_session(office: Office) -> None:
     predicate = statements(office.receipt())[GATE]["predicate"]
-    assert predicate["counts"] == {"held": 2, "lost": 0, "gained": 1, "still failing": 1, "undecided": 0}
+    counts = {"held": 2, "lost": 0, "gained": 1, "still failing": 1, "undecided": 0}
+    assert predicate["counts"] == {**counts, "bothWrongChanged": 0}
     assert predicate["decision"] == {"outcome": "PASS", "result": "PASSED"}
     assert predicate["tasks"][2] == {
         "id": "T/170",
@@ -76,7 +78,15 @@ def test_the_details_are_those_of_the_session(office: Office) -> None:
         "production": "failed",
         "candidate": "passed",
         "standing": "gained",
+        "sameTokens": False,
+        "productionMarginMicro": round(office.house.baseline.anchors["T/170"].margins[0] * 1_000_000),
     }
+    assert [task["sameTokens"] for task in predicate["tasks"]] == [True, True, False, True]
+    assert predicate["decoding"]["stopIds"]
+    assert re.fullmatch("[0-9a-f]{64}", predicate["runtime"]["runtime_sha256"])
+    for piece in predicate["evidence"]:
+        assert type(piece["smallestMarginMicro"]) is int
+        assert (piece["partingMarginMicro"] is None) == (piece["parting"] is None)
     gained = predicate["evidence"][2]
     production = office.house.baseline.anchors["T/170"].token_ids
     assert gained["tokensSha256"] != token_digest(production)
@@ -88,6 +98,28 @@ def test_the_details_are_those_of_the_session(office: Office) -> None:
     )
     assert "77.6 %" in predicate["nonClaims"][0]
     assert "def add" not in json.dumps(predicate)
+
+
+def test_the_digest_of_the_configuration_is_the_same_for_every_candidate(office: Office) -> None:
+    of = {pack: statements(office.receipt(pack))[GATE]["predicate"] for pack in ("gains", "loses")}
+    assert of["gains"]["gateConfig"] == of["loses"]["gateConfig"]
+    config = {key: of["gains"][key] for key in ("anchorSet", "baseline", "policy", "decoding")}
+    assert of["gains"]["gateConfig"]["sha256"] == sha256_hex(canonical(config))
+
+
+def test_wrong_answers_that_changed_are_counted(office: Office) -> None:
+    predicate = statements(office.receipt("solves-none"))[GATE]["predicate"]
+    failing = [task for task in predicate["tasks"] if task["standing"] == "still failing"]
+    assert failing
+    assert predicate["counts"]["bothWrongChanged"] == sum(not task["sameTokens"] for task in failing) > 0
+
+
+def test_production_itself_has_productions_margins(office: Office) -> None:
+    changed = statements(office.receipt("production", signer=office.key))
+    change = in_gate(lambda p: p["evidence"][0].update(smallestMarginMicro=1))
+    changed[GATE] = edited(changed[GATE], (), change)
+    told = refusal(office, sealed(linked(changed), office.key), "production", key=office.public)
+    assert "production itself has another margin" in told
 
 
 def test_a_receipt_of_another_pack(office: Office) -> None:
@@ -237,6 +269,22 @@ INCONSISTENT: dict[str, tuple[Callable[[Statement], Any], str]] = {
         lambda p: p["evidence"][2]["parting"].update(production=1),
         "cannot part in that place",
     ),
+    "a margin without a token": (
+        lambda p: p["evidence"][0].update(partingMarginMicro=5),
+        "margin where it parts",
+    ),
+    "a margin below the smallest": (
+        lambda p: p["evidence"][2].update(partingMarginMicro=1, smallestMarginMicro=2),
+        "below the smallest",
+    ),
+    "no smallest margin": (lambda p: p["evidence"][0].update(smallestMarginMicro=None), "number of tokens"),
+    "a negative margin": (lambda p: p["evidence"][0].update(smallestMarginMicro=-1), "millionths or null"),
+    "another configuration": (lambda p: p["gateConfig"].update(sha256="0" * 64), "gateConfig"),
+    "another parent's scale": (
+        lambda p: p["candidate"]["source"].update(scale="0.5"),
+        "candidate.source.scale",
+    ),
+    "other tokens called the same": (lambda p: p["tasks"][2].update(sameTokens=True), "sameTokens"),
     "finished before it started": (
         lambda p: p["session"].update(finishedOn="2020-01-01T00:00:00Z"),
         "session.finishedOn",
