@@ -146,7 +146,12 @@ def test_a_pack_that_is_replaced_during_the_run_is_undecided(gate: Gate) -> None
     )
     result = spring(gate, f"--pack={path}", pack=None)
     assert result.ret == 11
-    assert "candidate.planck was replaced while the session started" in said(result)
+    # The engine starts ahead. Where it has mapped the file by then, the second generation sees the other one.
+    reasons = (
+        "candidate.planck was replaced while the session started",
+        "it was generated again from another pack",
+    )
+    assert any(reason in said(result) for reason in reasons)
 
 
 ENVIRONMENT: dict[str, tuple[dict[str, str], int]] = {
