@@ -6,6 +6,7 @@ and the device. That is recorded and enough: whatever is drawn counts only after
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ class _Batch:
                 input_ids=tokens,
                 attention_mask=mask,
                 position_ids=positions,
-                past_key_values=cache,
+                **{_cache_name(model): cache},
                 use_cache=True,
                 logits_to_keep=1,
             )
@@ -200,6 +201,11 @@ def choose(
     tokens = order.gather(1, place)[:, 0]
     loss = -torch.log_softmax(logits, -1).gather(1, tokens[:, None])[:, 0]
     return tokens, loss
+
+
+def _cache_name(model: transformers.PreTrainedModel) -> str:
+    """What this transformers calls the argument for its KV cache: 5.24 warns about the name it had before."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def _largest(probabilities: torch.Tensor, mass: float) -> tuple[torch.Tensor, torch.Tensor]:
