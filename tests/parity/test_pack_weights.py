@@ -14,21 +14,25 @@ from pytest_anchorgate.packs.errors import PackSourceError  # noqa: E402
 from pytest_anchorgate.packs.from_hf import read_hf  # noqa: E402
 from pytest_anchorgate.packs.planck import write_pack  # noqa: E402
 from pytest_anchorgate.packs.reader import PackReader, open_pack  # noqa: E402
-from pytest_anchorgate.packs.recipes import RECIPES  # noqa: E402
+from pytest_anchorgate.packs.recipes import RECIPES, Recipe  # noqa: E402
 from pytest_anchorgate.packs.resolve import resolve_pack  # noqa: E402
 from pytest_anchorgate.packs.sources import fetch_gguf  # noqa: E402
 
 PROMPT = "Write a function.\n  é <|im_end|> x"
 
 
-@pytest.fixture(scope="module", params=list(RECIPES))
+# Those made from a GGUF; what an adapter adds is in test_recipes.py.
+MODELS = {name: recipe for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
 def organ(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, PackReader]:
     """The GGUF of a recipe and the pack built from it."""
     try:
         pack = resolve_pack(request.param, progress=False)
-        gguf = fetch_gguf(RECIPES[request.param], tmp_path_factory.mktemp(request.param), shown=False)
+        gguf = fetch_gguf(MODELS[request.param], tmp_path_factory.mktemp(request.param), shown=False)
     except PackSourceError as error:
         pytest.skip(f"{request.param} cannot be had: {error}")
     return gguf, open_pack(pack)
