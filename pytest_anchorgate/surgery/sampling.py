@@ -138,13 +138,14 @@ class _Batch:
         tokens = torch.tensor(rows, device=device)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache: Any = transformers.DynamicCache()
+        cache_argument = {_cache_name(model): cache}
         living = list(range(len(self._keys)))
         while living:
             out = model(
                 input_ids=tokens,
                 attention_mask=mask,
                 position_ids=positions,
-                **{_cache_name(model): cache},
+                **cache_argument,
                 use_cache=True,
                 logits_to_keep=1,
             )
