@@ -68,8 +68,8 @@ def gate_seconds_at(organ: dict[str, Any], limits: Limits, prefill: float, decod
     peak = limits.fma_gflops * 1e9
     # The first new token of each prompt comes out of prefill.
     steps = batched["new_tokens"] - batched["prompts"]
-    prefill_flops = batched["prompt_tokens"] * prefill_flops_per_token(metadata, speed)
-    return prefill_flops / (prefill * peak) + steps * flops_per_token(metadata) / (decode * peak)
+    decoding = steps * decode_flops_per_token(metadata, speed)
+    return prefill_flops(metadata, speed, once=True) / (prefill * peak) + decoding / (decode * peak)
 
 
 def draft_seconds_at_peak(organ: dict[str, Any], limits: Limits) -> float:
@@ -88,15 +88,36 @@ def ours(part: dict[str, Any], drafts: bool = False) -> str:
     )
 
 
-def flops_per_token(metadata: dict[str, str]) -> float:
-    """One decoded token: two operations for each weight of the layers' matrices and the output. No attention."""
-    return 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+def decode_flops_per_token(
+    metadata: dict[str, str], speed: dict[str, Any], *, attention: bool = True
+) -> float:
+    """Operations for one decoded token: two for each weight of the layers and the output, and those of attention.
+
+    Attention looks back on as many tokens as there are halfway through the measured steps.
+    """
+    weights = 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+    context = speed["decoded_tokens"] / speed["sequences"] + (speed["steps"] + 1) / 2
+    return weights + (context * _attention_flops_per_pair(metadata) if attention else 0.0)
 
 
-def prefill_flops_per_token(metadata: dict[str, str], speed: dict[str, Any]) -> float:
-    """One prompt token: the layers, and the output layer for one row of each prompt. Attention is left out."""
-    share = speed["sequences"] / speed["prompt_tokens"]
-    return 2.0 * (_layer_parameters(metadata) + share * _output_parameters(metadata))
+def prefill_flops(metadata: dict[str, str], speed: dict[str, Any], *, once: bool) -> float:
+    """All prompts: the layers, attention, and the output layer for one row of each prompt.
+
+    Args:
+        metadata: of the pack.
+        speed: the sizes.
+        once: whether what all prompts begin with is computed once, not for each.
+    """
+    again = (speed["sequences"] - 1) if once else 0
+    rows = speed["prompt_tokens"] - again * speed["common_tokens"]
+    pairs = speed["prompt_pairs"] - again * speed["common_pairs"]
+    output = speed["sequences"] * _output_parameters(metadata)
+    return 2.0 * (rows * _layer_parameters(metadata) + output) + pairs * _attention_flops_per_pair(metadata)
+
+
+def computes_once(engine: str) -> bool:
+    """Whether an engine computes once what all prompts of a batch begin with: ours does."""
+    return engine.startswith("anchorgate")
 
 
 def weight_bytes(metadata: dict[str, str]) -> float:
@@ -113,6 +134,12 @@ def _layer_parameters(metadata: dict[str, str]) -> int:
     q = _int(metadata, "num_attention_heads") * _int(metadata, "head_dim")
     kv = _int(metadata, "num_key_value_heads") * _int(metadata, "head_dim")
     return _int(metadata, "num_hidden_layers") * (hidden * (2 * q + 2 * kv) + 3 * hidden * inner)
+
+
+def _attention_flops_per_pair(metadata: dict[str, str]) -> float:
+    """A token and one that it attends to: a product with its key and one with its value, in every head and layer."""
+    width = _int(metadata, "num_attention_heads") * _int(metadata, "head_dim")
+    return 4.0 * _int(metadata, "num_hidden_layers") * width
 
 
 def _int(metadata: dict[str, str], name: str) -> int:

@@ -101,12 +101,28 @@ def speed_table(peers: list[Peer], beside: list[Peer], work: Work, rounds: dict[
         "many": Work(prompts, [1] * count),
         "many_long": Work(prompts, [DECODE_STEPS + 1] * count),
     }
-    sizes = {"prompt_tokens": work.prompt_tokens, "sequences": count, "steps": DECODE_STEPS}
+    sizes = {**speed_sizes(work, prompts), "sequences": count, "steps": DECODE_STEPS}
     everyone = [*peers, *beside]
     return sizes | {
         name: timed(peers if name.startswith("many") else everyone, job, True, rounds)
         for name, job in jobs.items()
     }
+
+
+def speed_sizes(work: Work, decoded: Sequence[Sequence[int]]) -> dict[str, int]:
+    """What the speeds' shares are computed from: lengths of the prompts that are prefilled and that are `decoded`."""
+    return {
+        "prompt_tokens": work.prompt_tokens,
+        "prompt_pairs": sum(map(_pairs, map(len, work.prompts))),
+        "common_tokens": work.common_tokens,
+        "common_pairs": _pairs(work.common_tokens),
+        "decoded_tokens": sum(map(len, decoded)),
+    }
+
+
+def _pairs(tokens: int) -> int:
+    """Pairs of a token and one that it attends to, itself included."""
+    return tokens * (tokens + 1) // 2
 
 
 def scaling_table(

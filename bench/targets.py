@@ -49,7 +49,7 @@ def table(organ: dict[str, Any], results: Results) -> list[list[str]]:
 def _format(value: float, unit: str) -> str:
     return {
         "x": f"{value:.2f}x",
-        "%": f"{100 * value:.0f} %",
+        "%": f"{100 * value:.1f} %",
         "s": f"{value:.2f} s",
         "MB": f"{value:.0f} MB",
     }[unit]
@@ -81,8 +81,10 @@ def _shares(organ: dict[str, Any], limits: Limits) -> list[Target]:
     ours = found[figures.ours(found)]
     llama = found.get("llama.cpp BF16")
     peak, reading = limits.fma_gflops * 1e9, limits.read_gb_per_s * 1e9
-    prefill = ours.prefill * figures.prefill_flops_per_token(metadata, speed) / peak
-    many = ours.many * figures.flops_per_token(metadata) / peak if ours.many is not None else None
+    needed = figures.prefill_flops(metadata, speed, once=True) / speed["prompt_tokens"]
+    prefill = ours.prefill * needed / peak
+    step = figures.decode_flops_per_token(metadata, speed)
+    many = ours.many * step / peak if ours.many is not None else None
     return [
         Target("prefill, of the FMA peak", PREFILL_SHARE, prefill, "%"),
         Target(f"decode of {speed['sequences']}, of the FMA peak", DECODE_SHARE, many, "%"),

@@ -161,7 +161,8 @@ class Engine:
         self.start = start
         self.asked: Request | None = None
         self._host = HostProcess(command or host_command())
-        self._host.tell(pack_frame({**asdict(start), "pack": str(start.pack)}))
+        # The host runs in another folder.
+        self._host.tell(pack_frame({**asdict(start), "pack": str(start.pack.absolute())}))
 
     def ask(self, request: Request) -> None:
         """Has it begin; asking once more for the same does nothing."""

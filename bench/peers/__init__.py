@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,12 @@ class Work:
     @property
     def new_tokens(self) -> int:
         return sum(self.lengths)
+
+    @property
+    def common_tokens(self) -> int:
+        """How many tokens all prompts begin with, each one's last left out: an engine may compute them once."""
+        columns = zip(*(prompt[:-1] for prompt in self.prompts), strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
 
     def part(self, indices: Sequence[int]) -> Work:
         return Work([self.prompts[i] for i in indices], [self.lengths[i] for i in indices])

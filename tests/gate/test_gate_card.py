@@ -124,3 +124,10 @@ def test_long_functions_are_cut() -> None:
     lines = card(now=now).splitlines()
     assert len(lines) < 80
     assert lines[-1] == "... 147 more lines"
+
+
+def test_a_card_stays_far_below_the_largest_node_of_xml_that_gitlab_reads() -> None:
+    # libxml2's XML_MAX_TEXT_LENGTH, which GitLab's parser keeps: https://gitlab.com/gitlab-org/gitlab/-/issues/268035
+    huge = 'def median(xs):\n    return "' + "ä" * 11_000_000 + '"\n'
+    for told in (card(then=huge, now=huge + "\n# too"), card(now="", text=huge), card(then=huge)):
+        assert len(told.encode()) < 1_000_000

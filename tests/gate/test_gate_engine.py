@@ -221,3 +221,9 @@ def test_what_is_no_frame_is_an_error(data: bytes) -> None:
 def test_frames_hold_no_nan() -> None:
     with pytest.raises(ValueError):
         pack_frame({"margin": float("nan")})
+
+
+def test_a_relative_path_of_the_pack_is_one_from_here(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(house.root)
+    done = generate(Request(Path("production.planck"), ["p"], [4], [None]), timeout=60.0, listener=Recorder())
+    assert len(done.completions) == 1
