@@ -65,13 +65,13 @@ ADAPTER_RECIPES: tuple[AdapterRecipe, ...] = (
     ),
     AdapterRecipe(
         name="bd6.4",
-        about="BD6.4: paths A and B on bd6-pass1, at the scale that the sweep chose",
+        about="BD6.4: paths A and B on bd6-pass1, at the largest scale that loses nothing",
         base="bd6-pass1",
         adapter="bd6.4",
         adapter_sha256="8c0a5bbf7837257d6d90ce43bca062aa86f38f33a9b66129d93cc1cc853bf5a7",
-        scale="0.5",
-        identity="472e843a1d99b55fb5c8725b7f7a0962ea378d045355bc7cf9eb762c952a0d12",
-        pack_sha256="5faa0db6a47ef6ac7f5adf6fe0ccff7ab27d91b4401a81109aed3696be34da39",
+        scale="0.85",
+        identity="4c8b748b367eafd846368397ed92cddf00005a64a372714a26e4514edeea7d43",
+        pack_sha256="ba8b7d2d627b422c755ac3367400e2ada6071cf6b56a96dfb885c7aff20cd9b5",
     ),
     AdapterRecipe(
         name="qwen-bd6.4-gains",
