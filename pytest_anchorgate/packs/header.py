@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pytest_anchorgate.packs.errors import PackFormatError
 from pytest_anchorgate.packs.frame import VERSION
 from pytest_anchorgate.packs.safetensors_file import SafetensorsHeader, read_safetensors_header
 
-# Stays in the second-level cache between the read and the hash.
-_CHUNK = 1 << 18
+# Large enough that handing a chunk from thread to thread costs nothing beside its hash (0.6 ms).
+_CHUNK = 1 << 20
 
 
 def read_header(path: Path) -> SafetensorsHeader:
@@ -37,9 +38,13 @@ def read_header(path: Path) -> SafetensorsHeader:
 def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
     """The digest of a whole file, in hex; `advance` is called with the number of bytes just read."""
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
+    full, empty = (memoryview(bytearray(_CHUNK)) for _ in range(2))
+    # Reading is a fifth of the time on one core; both leave the interpreter to the other.
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(file.readinto, full)
+        while count := reading.result():
+            reading = reader.submit(file.readinto, empty)
+            digest.update(full[:count])
             advance(count)
+            full, empty = empty, full
     return digest.hexdigest()
