@@ -7,7 +7,6 @@ Nothing that a receipt says about its own verdict is believed. Its evidence is j
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +100,6 @@ def verify_receipt(
         )
     trusted = read_public_key(key) if key is not None else None
     data = _read(path)
-    # Hashing a large pack takes longer than everything else, and leaves the interpreter to others.
-    hashing = _Hashing(pack)
     try:
         envelopes = _envelopes(data)
         own_anchors, own_baseline = _own(anchors, baseline)
@@ -112,7 +109,7 @@ def verify_receipt(
         ]
         facts = Facts.from_json(claims[1]["predicate"])
         signer = _check_signatures(envelopes, facts, trusted)
-        world = World(_own_pack(hashing, claims[1]["subject"]), own_baseline, own_anchors)
+        world = World(_own_pack(pack, claims[1]["subject"]), own_baseline, own_anchors)
         _check_digests(claims[1]["predicate"], world)
         _check_facts(facts, world)
         decision = decide_again(facts, world)
@@ -149,35 +146,11 @@ def _own(anchors: Path | None, baseline: Path | None) -> tuple[AnchorSet, Baseli
     return own, recorded
 
 
-class _Hashing(threading.Thread):
-    """The digest of a file, computed in a thread that a verifier who has seen enough need not wait for."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(daemon=True)
-        self.path = path
-        self._sha256 = ""
-        self._error: OSError | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._sha256 = file_sha256(self.path)
-        except OSError as error:
-            self._error = error
-
-    def sha256(self) -> str:
-        """Waits for it; OSError if the file could not be read."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._sha256
-
-
-def _own_pack(hashing: _Hashing, subject: Any) -> PackFacts:
+def _own_pack(path: Path, subject: Any) -> PackFacts:
     """The verifier's own pack, which has to be the one that the receipt is about."""
-    claimed, path = _claimed_digest(subject), hashing.path
+    claimed = _claimed_digest(subject)
     try:
-        sha256 = hashing.sha256()
+        sha256 = file_sha256(path)
         if sha256 != claimed:
             raise ReceiptError(
                 f"it is for another pack: it says {claimed[:_SHORT]}, {path} has sha256 {sha256[:_SHORT]}"
