@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Results = dict[str, Any]
+# How the names of our own engine begin.
+OURS = "anchorgate"
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def gate_seconds_at(organ: dict[str, Any], limits: Limits, prefill: float, decod
     peak = limits.fma_gflops * 1e9
     # The first new token of each prompt comes out of prefill.
     steps = batched["new_tokens"] - batched["prompts"]
+    prefilling = batched["prompt_tokens"] * prefill_flops_per_token(metadata, speed, OURS)
     decoding = steps * decode_flops_per_token(metadata, speed)
-    return prefill_flops(metadata, speed, once=True) / (prefill * peak) + decoding / (decode * peak)
+    return prefilling / (prefill * peak) + decoding / (decode * peak)
 
 
 def draft_seconds_at_peak(organ: dict[str, Any], limits: Limits) -> float:
@@ -83,41 +86,32 @@ def draft_seconds_at_peak(organ: dict[str, Any], limits: Limits) -> float:
 
 def ours(part: dict[str, Any], drafts: bool = False) -> str:
     """The name of our own engine in a table."""
-    return next(
-        name for name in part if name.startswith("anchorgate") and name.endswith("with drafts") == drafts
-    )
+    return next(name for name in part if name.startswith(OURS) and name.endswith("with drafts") == drafts)
 
 
-def decode_flops_per_token(
-    metadata: dict[str, str], speed: dict[str, Any], *, attention: bool = True
-) -> float:
-    """Operations for one decoded token: two for each weight of the layers and the output, and those of attention.
+def decode_flops_per_token(metadata: dict[str, str], speed: dict[str, Any]) -> float:
+    """Operations for one decoded token: two for each weight of the layers and the output, and those of attention."""
+    products = 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+    return products + attention_flops_per_token(metadata, speed)
 
-    Attention looks back on as many tokens as there are halfway through the measured steps.
-    """
-    weights = 2.0 * (_layer_parameters(metadata) + _output_parameters(metadata))
+
+def attention_flops_per_token(metadata: dict[str, str], speed: dict[str, Any]) -> float:
+    """Attention of one decoded token over as many as there are halfway through the measured steps."""
     context = speed["decoded_tokens"] / speed["sequences"] + (speed["steps"] + 1) / 2
-    return weights + (context * _attention_flops_per_pair(metadata) if attention else 0.0)
+    return context * _attention_flops_per_pair(metadata)
 
 
-def prefill_flops(metadata: dict[str, str], speed: dict[str, Any], *, once: bool) -> float:
-    """All prompts: the layers, attention, and the output layer for one row of each prompt.
+def prefill_flops_per_token(metadata: dict[str, str], speed: dict[str, Any], engine: str) -> float:
+    """What an engine computes of all prompts, over their tokens: layers, attention, one row of output a prompt.
 
-    Args:
-        metadata: of the pack.
-        speed: the sizes.
-        once: whether what all prompts begin with is computed once, not for each.
+    What all prompts begin with is computed once by ours, and by the others for each prompt.
     """
-    again = (speed["sequences"] - 1) if once else 0
+    again = speed["sequences"] - 1 if engine.startswith(OURS) else 0
     rows = speed["prompt_tokens"] - again * speed["common_tokens"]
     pairs = speed["prompt_pairs"] - again * speed["common_pairs"]
     output = speed["sequences"] * _output_parameters(metadata)
-    return 2.0 * (rows * _layer_parameters(metadata) + output) + pairs * _attention_flops_per_pair(metadata)
-
-
-def computes_once(engine: str) -> bool:
-    """Whether an engine computes once what all prompts of a batch begin with: ours does."""
-    return engine.startswith("anchorgate")
+    products = 2.0 * (rows * _layer_parameters(metadata) + output)
+    return (products + pairs * _attention_flops_per_pair(metadata)) / float(speed["prompt_tokens"])
 
 
 def weight_bytes(metadata: dict[str, str]) -> float:

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.figures import OURS
 from bench.peers import Work
 
 LOADS = 5
 NEW_TOKENS = 32
 # Where other engines leave what they loaded to the process's end, five loads would count five times in the peak.
-OURS = "anchorgate"
 
 
 def measure(pack: Path, peers: list[str], threads: int, scratch: Path, work: Work) -> dict[str, Any]:

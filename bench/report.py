@@ -143,19 +143,19 @@ def _speed(organ: dict[str, Any], results: Results) -> list[str]:
     limits = figures.limits(results)
     peak, reading = limits.fma_gflops * 1e9, limits.read_gb_per_s * 1e9
     flops, weights = figures.decode_flops_per_token(metadata, speed), figures.weight_bytes(metadata)
-    products = figures.decode_flops_per_token(metadata, speed, attention=False)
+    attention = figures.attention_flops_per_token(metadata, speed) / flops
     sequences = speed["sequences"]
     head = "engine|prefill tokens/s|of FMA peak|decode alone tokens/s|of read"
     rows = [[*head.split("|"), f"decode of {sequences}", "of FMA peak"]]
     for name, found in figures.speeds(speed).items():
+        prefill_flops = figures.prefill_flops_per_token(metadata, speed, name)
         # A share of the read bandwidth says something where an engine reads as many bytes as we do.
-        needed = figures.prefill_flops(metadata, speed, once=figures.computes_once(name))
-        reads_bf16 = name.startswith("anchorgate") or name == "llama.cpp BF16"
+        reads_bf16 = name.startswith(figures.OURS) or name == "llama.cpp BF16"
         rows.append(
             [
                 name,
                 f"{found.prefill:.0f}",
-                f"{found.prefill * needed / speed['prompt_tokens'] / peak:.0%}",
+                f"{found.prefill * prefill_flops / peak:.0%}",
                 f"{found.alone:.1f}",
                 f"{found.alone * weights / reading:.0%}" if reads_bf16 else "",
                 "" if found.many is None else f"{found.many:.0f}",
@@ -167,7 +167,7 @@ def _speed(organ: dict[str, Any], results: Results) -> list[str]:
         f"Prefill, decode of one sequence, decode of all ({speed['steps']} steps each), as shares of the best FMA peak "
         "and read bandwidth measured before or after. Tokens per second count every token of every prompt, shares what "
         f"was really computed: the {speed['common_tokens']} tokens that all prompts begin with once by us, for each "
-        f"prompt by the others. Attention is {1 - products / flops:.1%} of the operations of decode. llama.cpp's "
+        f"prompt by the others. Attention is {attention:.1%} of the operations of decode. llama.cpp's "
         "shares may exceed the FMA peak where it uses the BF16 dot instruction:",
         "",
         *_table(rows),

@@ -78,13 +78,13 @@ def _ratios(gate: dict[str, Any]) -> list[Target]:
 def _shares(organ: dict[str, Any], limits: Limits) -> list[Target]:
     speed, metadata = organ["speed"], organ["hyperparameters"]
     found = figures.speeds(speed)
-    ours = found[figures.ours(found)]
+    name = figures.ours(found)
+    ours = found[name]
     llama = found.get("llama.cpp BF16")
     peak, reading = limits.fma_gflops * 1e9, limits.read_gb_per_s * 1e9
-    needed = figures.prefill_flops(metadata, speed, once=True) / speed["prompt_tokens"]
-    prefill = ours.prefill * needed / peak
-    step = figures.decode_flops_per_token(metadata, speed)
-    many = ours.many * step / peak if ours.many is not None else None
+    prefill = ours.prefill * figures.prefill_flops_per_token(metadata, speed, name) / peak
+    flops = figures.decode_flops_per_token(metadata, speed)
+    many = ours.many * flops / peak if ours.many is not None else None
     return [
         Target("prefill, of the FMA peak", PREFILL_SHARE, prefill, "%"),
         Target(f"decode of {speed['sequences']}, of the FMA peak", DECODE_SHARE, many, "%"),

@@ -1,23 +1,11 @@
-"""The two open organs, built once into the cache. Where they cannot be had (no network), the checks skip and say so."""
+"""The packs that most checks here are about."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
-from pytest_anchorgate.packs.errors import PackSourceError
-from pytest_anchorgate.packs.resolve import resolve_pack
-
-ORGANS = ("smollm2-135m", "qwen2.5-coder-0.5b")
-QWEN = "qwen2.5-coder-0.5b"
-
-
-def organ_pack(name: str) -> Path:
-    try:
-        return resolve_pack(name, progress=False)
-    except PackSourceError as error:
-        pytest.skip(f"{name} cannot be had: {error}")
+from open_organs import ORGANS, QWEN, organ_pack
 
 
 @pytest.fixture(scope="session", params=ORGANS)

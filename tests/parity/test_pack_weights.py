@@ -6,21 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from open_organs import organ_pack, skipped_without
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from pytest_anchorgate.packs.errors import PackSourceError  # noqa: E402
 from pytest_anchorgate.packs.from_hf import read_hf  # noqa: E402
 from pytest_anchorgate.packs.planck import write_pack  # noqa: E402
 from pytest_anchorgate.packs.reader import PackReader, open_pack  # noqa: E402
 from pytest_anchorgate.packs.recipes import RECIPES, Recipe  # noqa: E402
-from pytest_anchorgate.packs.resolve import resolve_pack  # noqa: E402
 from pytest_anchorgate.packs.sources import fetch_gguf  # noqa: E402
 
 PROMPT = "Write a function.\n  é <|im_end|> x"
-
-
 # Those made from a GGUF; what an adapter adds is in test_recipes.py.
 MODELS = {name: recipe for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
 
@@ -30,12 +27,10 @@ def organ(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, PackReader]:
     """The GGUF of a recipe and the pack built from it."""
-    try:
-        pack = resolve_pack(request.param, progress=False)
-        gguf = fetch_gguf(MODELS[request.param], tmp_path_factory.mktemp(request.param), shown=False)
-    except PackSourceError as error:
-        pytest.skip(f"{request.param} cannot be had: {error}")
-    return gguf, open_pack(pack)
+    pack = organ_pack(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    with skipped_without(request.param):
+        return fetch_gguf(MODELS[request.param], folder, shown=False), open_pack(pack)
 
 
 def assert_same_weights(pack: PackReader, state: dict[str, torch.Tensor]) -> None:
